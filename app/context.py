@@ -1,0 +1,124 @@
+"""What the API and every step of the worker are given: the parts of one running service."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from random import Random
+
+from app.clock import Clock
+from app.database import Database
+from app.failpoints import Failpoint, unarmed
+from app.heygen.catalog import Catalog
+from app.heygen.client import HeyGen
+from app.links import content_link
+from app.photos import PhotoChecker
+from app.secrets import Secrets
+from app.storage import Storage
+from app.webhooks.destination import GuardedClient
+
+
+@dataclass(frozen=True)
+class Connection:
+    """One HeyGen account that this process has a key for."""
+
+    heygen: HeyGen
+    catalog: Catalog
+    simulated: bool = False
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long things may take, and how often HeyGen is asked."""
+
+    lease: timedelta = timedelta(seconds=180)
+    create_timeout: timedelta = timedelta(seconds=150)
+    key_max_age: timedelta = timedelta(hours=20)
+    first_poll: timedelta = timedelta(seconds=10)
+    slowest_poll: timedelta = timedelta(minutes=1)
+    first_look_poll: timedelta = timedelta(seconds=5)
+
+    @classmethod
+    def of(cls, *, callbacks: bool, simulated: bool, lease: timedelta, create_timeout: timedelta) -> "Pace":
+        """Polling is the fallback where callbacks arrive, and the only way where they cannot."""
+        if simulated:
+            first = timedelta(seconds=5) if callbacks else timedelta(seconds=1)
+            looks, slowest = timedelta(seconds=1), timedelta(seconds=10)
+        elif callbacks:
+            first, looks, slowest = timedelta(seconds=60), timedelta(seconds=10), timedelta(minutes=5)
+        else:
+            first, looks, slowest = timedelta(seconds=10), timedelta(seconds=10), timedelta(minutes=1)
+        return cls(
+            lease=lease,
+            create_timeout=create_timeout,
+            first_poll=first,
+            slowest_poll=slowest,
+            first_look_poll=looks,
+        )
+
+
+@dataclass(frozen=True)
+class Links:
+    """The links this service hands out."""
+
+    api_url: str
+    keys: Sequence[bytes]
+
+    def content(self, job_id: str, variant: str, now: datetime) -> str:
+        """The signed link to one variant of a video."""
+        return content_link(self.api_url, f"/v3/videos/{job_id}/content", variant, now, self.keys)
+
+
+class Wake:
+    """Tells a lane of this process that work is due now; the sweep of due rows is the guarantee."""
+
+    def __init__(self) -> None:
+        self._events: dict[str, asyncio.Event] = {}
+
+    def hint(self, lane: str) -> None:
+        """There may be work for this lane."""
+        self.event(lane).set()
+
+    def event(self, lane: str) -> asyncio.Event:
+        """The event that a lane waits for, and clears."""
+        return self._events.setdefault(lane, asyncio.Event())
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What this service grants its callers."""
+
+    deadline: timedelta = timedelta(hours=24)
+    look_deadline: timedelta = timedelta(hours=1)
+    archive: bool = True
+    retention: timedelta = timedelta(days=30)
+    forward_fields: frozenset[str] = frozenset()
+    allow_private_destinations: bool = False
+    creates_a_minute: int = 600
+    reads_a_minute: int = 6000
+    rate_limit_url: str = "memory://"
+
+
+@dataclass(frozen=True)
+class Context:
+    """Everything a request or a step needs; neither reads settings nor a clock of its own."""
+
+    database: Database
+    clock: Clock
+    secrets: Secrets
+    storage: Storage
+    connections: Mapping[str, Connection]  # by account id
+    webhooks: GuardedClient  # guarded: goes where callers say
+    files: GuardedClient  # guarded: goes where HeyGen's links lead
+    links: Links
+    pace: Pace
+    callback_base: str | None  # None: HeyGen cannot reach us
+    terms: Terms
+    photos: PhotoChecker = field(default_factory=PhotoChecker)
+    wake: Wake = field(default_factory=Wake)
+    random: Random = field(default_factory=Random)
+    failpoint: Failpoint = unarmed
+
+    def jitter(self, delay: timedelta, share: float = 0.2) -> timedelta:
+        """The delay, up to `share` shorter or longer, so that nothing happens in step."""
+        return delay * (1 + self.random.uniform(-share, share))

@@ -1,0 +1,166 @@
+"""One engine, one way to open a transaction, on SQLite and on PostgreSQL."""
+
+import fcntl
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import IO, Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
+
+transaction_open: ContextVar[bool] = ContextVar("transaction_open", default=False)
+"""Whether this task holds a transaction; tests refuse network calls while it does."""
+
+
+class SchemaBehind(Exception):
+    """The tables are older than this code; the message says which command brings them up to date."""
+
+
+class DatabaseInUse(Exception):
+    """Another service process holds the lock of this SQLite file."""
+
+
+class Database:
+    """The tables; `begin()` is the only way in."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = _sqlite(url) if url.startswith("sqlite") else _postgresql(url)
+        self.is_sqlite = self.engine.dialect.name == "sqlite"
+        self._lock: IO[bytes] | None = None
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncSession]:
+        """A transaction: committed at the end of the block, rolled back if it raises."""
+        if transaction_open.get():
+            # On SQLite the second would wait for ever for the one connection that the first holds.
+            raise RuntimeError("a transaction is already open in this task")
+        token = transaction_open.set(True)
+        try:
+            async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
+                yield session
+        finally:
+            transaction_open.reset(token)
+
+    async def close(self) -> None:
+        """Give back every connection and the file lock."""
+        await self.engine.dispose()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def hold_file(self) -> None:
+        """Take the lock that keeps a second service off the same SQLite file; raises `DatabaseInUse`."""
+        path = self.engine.url.database
+        if not self.is_sqlite or path is None or self._lock is not None:
+            return
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        lock = Path(f"{path}.lock").open("ab")  # noqa: SIM115 -- held for as long as the service runs
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.close()
+            raise DatabaseInUse(
+                f"{path} is served by another process already; use PostgreSQL to run several"
+            ) from error
+        self._lock = lock
+
+    async def migrate(self) -> None:
+        """Bring the tables up to the newest migration."""
+        if self.is_sqlite and self.engine.url.database:
+            Path(self.engine.url.database).parent.mkdir(parents=True, exist_ok=True)
+        async with self.engine.begin() as connection:
+            await connection.run_sync(_upgrade)
+
+    async def check_schema(self) -> None:
+        """Raise `SchemaBehind` unless the tables are those of the newest migration known here."""
+        async with self.engine.connect() as connection:
+            current = await connection.run_sync(_revision)
+        head = ScriptDirectory.from_config(_config()).get_current_head()
+        known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+        # A newer schema is fine: during a deploy the old code runs beside it for a while.
+        if current is None or (current in known and current != head):
+            raise SchemaBehind("the database schema is behind this version; run: greenroom migrate")
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _upgrade(connection: Connection) -> None:
+    command.upgrade(_config(connection), "head")
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _postgresql(url: str) -> AsyncEngine:
+    parsed = make_url(url).set(drivername="postgresql+asyncpg")
+    # hide_parameters: exceptions and logs must not carry scripts or links.
+    return create_async_engine(
+        parsed,
+        pool_size=10,
+        max_overflow=10,
+        pool_timeout=10,
+        pool_pre_ping=False,
+        hide_parameters=True,
+        connect_args={
+            "timeout": 10,
+            "server_settings": {
+                "application_name": "greenroom",
+                "statement_timeout": "30000",
+                "lock_timeout": "10000",
+                "idle_in_transaction_session_timeout": "60000",
+                "timezone": "UTC",
+            },
+        },
+    )
+
+
+def _sqlite(url: str) -> AsyncEngine:
+    # One connection for everybody: twice as fast as several that wait for each other's file lock.
+    engine = create_async_engine(
+        make_url(url).set(drivername="sqlite+aiosqlite"),
+        poolclass=AsyncAdaptedQueuePool,
+        pool_size=1,
+        max_overflow=0,
+        pool_timeout=30,
+        hide_parameters=True,
+        connect_args={"timeout": 30},
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver must not open transactions of its own
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA journal_mode={journal_mode(sqlite3.sqlite_version_info)}")
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute("PRAGMA cache_size=-65536")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # SQLAlchemy opens no transaction for a SELECT here, and a deferred one cannot be upgraded safely.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def journal_mode(version: tuple[int, int, int]) -> str:
+    """WAL, but TRUNCATE on SQLite 3.7.0 to 3.51.2, whose WAL reset can corrupt the file (sqlite.org/wal.html)."""
+    return "TRUNCATE" if (3, 7, 0) <= version <= (3, 51, 2) else "WAL"

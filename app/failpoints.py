@@ -1,0 +1,40 @@
+"""Named points at each boundary where a crash, a delay or a lost answer could do harm; they do nothing in production."""
+
+from collections.abc import Awaitable, Callable
+
+Failpoint = Callable[[str], Awaitable[None]]
+
+NAMES = frozenset(
+    {
+        "accept.stored",
+        "callback.stored",
+        "submit.claimed",
+        "submit.prepared",
+        "submit.intended",
+        "submit.sent",
+        "submit.recorded",
+        "unsure.claimed",
+        "unsure.intended",
+        "unsure.sent",
+        "unsure.searched",
+        "unsure.recorded",
+        "poll.claimed",
+        "poll.asked",
+        "poll.recorded",
+        "deliver.claimed",
+        "deliver.posted",
+        "deliver.recorded",
+        "archive.claimed",
+        "archive.fetched",
+        "archive.recorded",
+        "tidy.claimed",
+        "tidy.deleted",
+        "tidy.recorded",
+        "sweep.read",
+        "sweep.recorded",
+    }
+)
+
+
+async def unarmed(name: str) -> None:
+    """The failpoint of production: nothing happens."""

@@ -1,0 +1,40 @@
+"""What a job asks of HeyGen, as the API stores it and the worker completes it."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from app.secrets import Secrets
+
+
+@dataclass(frozen=True)
+class StoredRequest:
+    """HeyGen's body with our ids still in place, and what the worker has to put in. Holds no file's bytes."""
+
+    body: dict[str, Any] = field(hash=False)
+    callback_token: str
+    look_id: str | None = None  # a look of ours, to become `avatar_id`
+    group_id: str | None = None  # a group of ours, to become `avatar_group_id`
+    assets: Sequence[tuple[Sequence[str], str]] = ()  # (path within the body, id of an asset of ours)
+    unchecked: Sequence[
+        tuple[str, str]
+    ] = ()  # ("look" | "voice", HeyGen's id) that still has to prove public
+
+    def seal(self, secrets: Secrets) -> bytes:
+        """Encrypted for the row."""
+        return secrets.encrypt(json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":")).encode())
+
+    @classmethod
+    def unseal(cls, data: bytes, secrets: Secrets) -> Self:
+        """The request of a row; raises CannotDecrypt."""
+        return cls(**json.loads(secrets.decrypt(data)))
+
+
+def put(body: dict[str, Any], path: Sequence[str], value: str) -> None:
+    """Set the value at a path of keys that exists in the body."""
+    *parents, last = path
+    inner = body
+    for key in parents:
+        inner = inner[key]
+    inner[last] = value

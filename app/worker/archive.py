@@ -1,0 +1,175 @@
+"""Copy finished videos to our storage, so that their links outlive HeyGen's."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+from sqlalchemy import insert, select, update
+from sqlmodel import col
+from uuid_utils.compat import uuid7
+
+from app.context import Context
+from app.heygen.errors import HeyGenError
+from app.heygen.schemas import Video
+from app.models import Event, File, Job
+from app.remote_files import FileUnavailable, open_file, pieces
+from app.storage import TooLarge, WrongLength
+
+log = structlog.get_logger(__name__)
+
+LEASE = timedelta(minutes=30)
+GIVEN_UP = timedelta(days=7)
+DELAYS = tuple(timedelta(seconds=seconds) for seconds in (10, 60, 300, 1800, 7200))
+LATER = timedelta(hours=6)
+LARGEST = 20 * 1024**3
+MIMES = {
+    "video": "video/mp4",
+    "captioned": "video/mp4",
+    "subtitle": "application/x-subrip",
+    "thumbnail": "image/jpeg",
+    "gif": "image/gif",
+}
+
+
+@dataclass(frozen=True)
+class Owed:
+    """A claimed file, and the job whose result it is."""
+
+    file: File
+    job: Job
+
+
+async def archive_next(ctx: Context) -> bool:
+    """Copy one file; False when none is due."""
+    owed = await claim(ctx)
+    if owed is None:
+        return False
+    await archive(ctx, owed)
+    return True
+
+
+async def claim(ctx: Context) -> Owed | None:
+    """Take the most overdue file of an account that this process has a key for."""
+    async with ctx.database.begin() as session:
+        now = ctx.clock.now()
+        due = (
+            select(col(File.job_id), col(File.variant))
+            .join(Job, col(Job.id) == col(File.job_id))
+            .where(col(File.due_at) <= now, col(Job.account_id).in_(list(ctx.connections)))
+            .order_by(col(File.due_at))
+            .limit(1)
+            .with_for_update(of=File, skip_locked=True)
+        )
+        found = (await session.execute(due)).first()
+        if found is None:
+            return None
+        lease_until = now + LEASE
+        file = await session.scalar(
+            update(File)
+            .where(col(File.job_id) == found[0], col(File.variant) == found[1], col(File.due_at) <= now)
+            .values(
+                epoch=col(File.epoch) + 1,
+                tries=col(File.tries) + 1,
+                lease_until=lease_until,
+                due_at=lease_until,
+            )
+            .returning(File)
+            .execution_options(populate_existing=True)
+        )
+        job = await session.get(Job, found[0])
+    await ctx.failpoint("archive.claimed")
+    return Owed(file, job) if file is not None and job is not None else None
+
+
+async def archive(ctx: Context, owed: Owed) -> None:
+    """Fetch the file under a fresh link and store it whole, or not at all."""
+    file, job = owed.file, owed.job
+    if job.deleted_at is not None:
+        await _settle(ctx, file, storage_key=None, due_at=None)
+        return
+    key = f"videos/{job.id}/{file.variant}-{file.epoch}"
+    try:
+        mime, size = await _fetch(ctx, job, file.variant, key)
+    except (FileUnavailable, HeyGenError, WrongLength, TooLarge, TimeoutError, OSError) as error:
+        log.warning("archive_failed", job_id=job.id, variant=file.variant, reason=type(error).__name__)
+        await _postpone(ctx, owed)
+        return
+    await ctx.failpoint("archive.fetched")
+    settled = await _settle(
+        ctx, file, storage_key=key, mime=mime, size=size, archived_at=ctx.clock.now(), due_at=None
+    )
+    if not settled:
+        await ctx.storage.delete(key)  # another worker was faster; links name its copy
+    await ctx.failpoint("archive.recorded")
+
+
+async def _fetch(ctx: Context, job: Job, variant: str, key: str) -> tuple[str, int]:
+    video = await ctx.connections[job.account_id].catalog.video(job.heygen_id or "")
+    url = link_of(video, variant)
+    if url is None:
+        raise FileUnavailable("no_link")
+    async with open_file(ctx.files, url) as response:
+        length = response.headers.get("content-length", "")
+        expected = int(length) if length.isdigit() else None
+        stored = await ctx.storage.put(key, pieces(response), expected_size=expected, limit=LARGEST)
+        # HeyGen's own type tells mp4 from webm.
+        told = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return (told if told.startswith(("video/", "image/")) else MIMES[variant]), stored.size
+
+
+def link_of(video: Video, variant: str) -> str | None:
+    """HeyGen's link to one variant."""
+    links = {
+        "video": video.video_url,
+        "captioned": video.captioned_video_url,
+        "subtitle": video.subtitle_url,
+        "thumbnail": video.thumbnail_url,
+        "gif": video.gif_url,
+    }
+    return links[variant]
+
+
+async def _postpone(ctx: Context, owed: Owed) -> None:
+    now, file = ctx.clock.now(), owed.file
+    if now - file.created_at < GIVEN_UP:
+        delay = DELAYS[file.tries - 1] if file.tries <= len(DELAYS) else LATER
+        await _settle(ctx, file, due_at=now + ctx.jitter(delay))
+        return
+    if not await _settle(ctx, file, due_at=None, gave_up_at=now):
+        return
+    log.error("archive_given_up", job_id=file.job_id, variant=file.variant)
+    async with ctx.database.begin() as session:
+        number = await session.scalar(
+            update(Job)
+            .where(col(Job.id) == file.job_id)
+            .values(number=col(Job.number) + 1)
+            .returning(col(Job.number))
+        )
+        await session.execute(
+            insert(Event).values(
+                id=uuid7().hex,
+                tenant_id=owed.job.tenant_id,
+                job_id=file.job_id,
+                number=number,
+                fact="ArchiveGivenUp",
+                source="worker",
+                detail={"variant": file.variant},
+                at=now,
+            )
+        )
+
+
+async def _settle(ctx: Context, file: File, **values: object) -> bool:
+    """Write what came of a claimed file; False when it was taken over."""
+    async with ctx.database.begin() as session:
+        written = await session.scalar(
+            update(File)
+            .where(
+                col(File.job_id) == file.job_id,
+                col(File.variant) == file.variant,
+                col(File.epoch) == file.epoch,
+            )
+            .values(lease_until=None, **values)
+            .returning(col(File.job_id))
+        )
+    return written is not None

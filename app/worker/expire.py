@@ -1,0 +1,126 @@
+"""The sweeps: deadlines that passed, leases that ran out, videos whose look is done, accounts to look at again."""
+
+import structlog
+from sqlalchemy import case, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+from sqlmodel import col
+
+from app import governor, lifecycle
+from app.context import Context
+from app.heygen.errors import HeyGenError
+from app.lifecycle import By, Expired, Fact, Released, Unclear
+from app.models import Account, Delivery, File, Job, JobStatus, Submission
+from app.worker.submit import FIRST_REPEAT
+
+log = structlog.get_logger(__name__)
+
+AT_ONCE = 100
+
+
+async def expire(ctx: Context) -> bool:
+    """End what has passed its deadline; a file that only lags behind its render is waited for."""
+    async with ctx.database.begin() as session:
+        now = ctx.clock.now()
+        overdue = (
+            select(col(Job.id))
+            .where(
+                col(Job.finished_at).is_(None), col(Job.rendered_at).is_(None), col(Job.deadline_at) <= now
+            )
+            .order_by(col(Job.deadline_at))
+            .limit(AT_ONCE)
+        )
+        ids = list(await session.scalars(overdue))
+        await ctx.failpoint("sweep.read")
+        for job_id in ids:
+            await lifecycle.apply(session, job_id, Expired(), By("worker", now))
+    await ctx.failpoint("sweep.recorded")
+    if ids:
+        ctx.wake.hint("deliver")
+    return bool(ids)
+
+
+async def reap(ctx: Context) -> bool:
+    """Take back what a dead or frozen worker held: certainly unsent work to the queue, the rest to `unsure`."""
+    async with ctx.database.begin() as session:
+        now = ctx.clock.now()
+        lost = (
+            select(col(Job.id), col(Job.epoch))
+            .where(col(Job.status) == JobStatus.SUBMITTING, col(Job.lease_until) <= now)
+            .order_by(col(Job.lease_until))
+            .limit(AT_ONCE)
+            .with_for_update(skip_locked=True)
+        )
+        rows = (await session.execute(lost)).all()
+        for job_id, epoch in rows:
+            fact: Fact = Released("lease_over", now)
+            if await _unanswered(session, job_id, epoch):
+                fact = Unclear("lease_over", now + FIRST_REPEAT)
+            await lifecycle.apply(session, job_id, fact, By("worker", now, epoch))
+            log.warning("lease_over", job_id=job_id, fact=type(fact).__name__)
+    if rows:
+        ctx.wake.hint("submit")
+    return bool(rows)
+
+
+async def _unanswered(session: AsyncSession, job_id: str, epoch: int) -> bool:
+    open_send = select(col(Submission.id)).where(
+        col(Submission.job_id) == job_id,
+        col(Submission.epoch) == epoch,
+        col(Submission.answered_at).is_(None),
+    )
+    return await session.scalar(open_send.limit(1)) is not None
+
+
+async def free_waiting(ctx: Context) -> bool:
+    """The guarantee behind every look's end: no video waits for a look that is done."""
+    look = aliased(Job)
+    async with ctx.database.begin() as session:
+        over = (
+            select(col(Job.waits_for_id))
+            .join(look, col(look.id) == col(Job.waits_for_id))
+            .where(col(Job.waits_for_id).isnot(None), col(look.finished_at).isnot(None))
+            .limit(1)
+        )
+        look_id = await session.scalar(over)
+        if look_id is None:
+            return False
+        await lifecycle.free_waiting(session, look_id)
+    ctx.wake.hint("submit")
+    return True
+
+
+async def probe(ctx: Context) -> bool:
+    """Ask HeyGen whether paused accounts are well again."""
+    async with ctx.database.begin() as session:
+        due = await governor.due_probes(session, list(ctx.connections), ctx.clock.now())
+    for account in due:
+        if await _is_well(ctx, account):
+            async with ctx.database.begin() as session:
+                await governor.resume(session, account.id)
+            log.warning("account_resumed", account_id=account.id, was=account.paused_reason)
+            ctx.wake.hint("submit")
+    return bool(due)
+
+
+async def _is_well(ctx: Context, account: Account) -> bool:
+    try:
+        me = await ctx.connections[account.id].heygen.users_me()
+    except HeyGenError as error:
+        log.warning("account_still_paused", account_id=account.id, reason=error.reason)
+        return False
+    # Where HeyGen shows no balance, the next create is the probe: refused again, it pauses again.
+    return me.balance is None or me.balance > 0
+
+
+async def end_leases(ctx: Context) -> None:
+    """For the one process of a SQLite file that has just started: whoever held a lease is gone."""
+    async with ctx.database.begin() as session:
+        now = ctx.clock.now()
+        leased = update(Job).where(col(Job.lease_until) > now)
+        # A leased row that is not being submitted comes up again at the end of its lease, which is now.
+        due = case((col(Job.status) == JobStatus.SUBMITTING, col(Job.due_at)), else_=now)
+        await session.execute(leased.values(lease_until=now, due_at=due))
+        for table in (Delivery, File):
+            held = update(table).where(col(table.lease_until) > now, col(table.due_at).isnot(None))
+            await session.execute(held.values(lease_until=None, due_at=now))

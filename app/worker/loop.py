@@ -1,0 +1,152 @@
+"""The worker: lanes that claim and perform, woken by hints, guaranteed by one cheap question about what is due."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import exists, literal, or_, select, union_all
+from sqlmodel import col
+
+from app.context import Context
+from app.models import Account, Delivery, DeliveryStatus, File, Job, JobStatus
+from app.worker import archive, deliver, expire, poll, submit, tidy, unsure
+
+log = structlog.get_logger(__name__)
+
+PULSE = 0.5  # seconds between two questions about what is due
+AFTER_FAULT = 1.0
+SWEEPS_EVERY = 60.0
+GRACE = timedelta(seconds=130)
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One kind of work: `claim` answers None (or nothing) when there is none; `limit` performances run at once."""
+
+    name: str
+    claim: Callable[[], Awaitable[Any]]
+    perform: Callable[[Any], Awaitable[None]]
+    limit: int
+
+
+def lanes(ctx: Context, submits: int = 64) -> list[Lane]:
+    """Every kind of work there is."""
+    under_way = deliver.UnderWay()
+    return [
+        Lane("submit", lambda: submit.claim(ctx), lambda it: submit.submit(ctx, it), submits),
+        Lane("unsure", lambda: unsure.claim(ctx), lambda it: unsure.resolve(ctx, it), 8),
+        Lane("poll", lambda: poll.claim(ctx), lambda it: poll.poll(ctx, it), 4),
+        Lane(
+            "deliver",
+            lambda: deliver.claim(ctx, under_way),
+            lambda it: deliver.deliver(ctx, it, under_way),
+            64,
+        ),
+        Lane("archive", lambda: archive.claim(ctx), lambda it: archive.archive(ctx, it), 4),
+        Lane("tidy", lambda: tidy.claim(ctx), lambda it: tidy.tidy(ctx, it), 4),
+        Lane("sweep", lambda: sweep(ctx), _nothing, 1),
+    ]
+
+
+async def _nothing(_: Any) -> None:
+    return None
+
+
+async def sweep(ctx: Context) -> bool:
+    """Deadlines, lost leases, forgotten waits and paused accounts; False when there was nothing to do."""
+    found = [await step(ctx) for step in (expire.expire, expire.reap, expire.free_waiting, expire.probe)]
+    return any(found)
+
+
+async def run(ctx: Context, stopping: asyncio.Event, submits: int = 64) -> None:
+    """Work until `stopping` is set; then claim nothing more, and give what is under way 130 seconds to end."""
+    all_lanes = lanes(ctx, submits)
+    pulse = asyncio.create_task(_pulse(ctx, stopping))
+    running = [asyncio.create_task(_run_lane(ctx, lane, stopping)) for lane in all_lanes]
+    await stopping.wait()
+    for lane in all_lanes:
+        ctx.wake.hint(lane.name)
+    await asyncio.wait(running, timeout=GRACE.total_seconds())
+    for task in (*running, pulse):
+        task.cancel()
+    await asyncio.gather(*running, pulse, return_exceptions=True)
+
+
+async def _run_lane(ctx: Context, lane: Lane, stopping: asyncio.Event) -> None:
+    places = asyncio.Semaphore(lane.limit)
+    wake = ctx.wake.event(lane.name)
+    async with asyncio.TaskGroup() as tasks:
+        while not stopping.is_set():
+            await places.acquire()
+            wake.clear()
+            claimed = await _guarded(lane, lane.claim())
+            if claimed:
+                tasks.create_task(_perform(lane, claimed, places))
+                continue
+            places.release()
+            await wake.wait()
+
+
+async def _perform(lane: Lane, claimed: Any, places: asyncio.Semaphore) -> None:
+    try:
+        await _guarded(lane, lane.perform(claimed))
+    finally:
+        places.release()
+
+
+async def _guarded(lane: Lane, work: Awaitable[Any]) -> Any:
+    """No fault ends a lane: what a step leaves undone comes up again when its lease ends."""
+    try:
+        return await work
+    except Exception:
+        log.exception("step_failed", lane=lane.name)
+        await asyncio.sleep(AFTER_FAULT)
+        return None
+
+
+async def _pulse(ctx: Context, stopping: asyncio.Event) -> None:
+    """Wake the lanes that have something due; the sweeps also now and then for what no index tells."""
+    loop = asyncio.get_running_loop()
+    next_sweep = loop.time()
+    while not stopping.is_set():
+        try:
+            for name in await due_lanes(ctx):
+                ctx.wake.hint(name)
+        except Exception:
+            log.exception("pulse_failed")
+        if loop.time() >= next_sweep:
+            next_sweep = loop.time() + SWEEPS_EVERY
+            ctx.wake.hint("sweep")
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), PULSE * (1 + ctx.random.uniform(-0.2, 0.2)))
+
+
+async def due_lanes(ctx: Context) -> list[str]:
+    """The lanes that have work due now: one statement, one index probe a lane."""
+    now = ctx.clock.now()
+    mine = col(Job.account_id).in_(list(ctx.connections))
+    due = col(Job.due_at) <= now
+    free = or_(col(Job.lease_until).is_(None), col(Job.lease_until) <= now)
+    queued = (col(Job.status) == JobStatus.QUEUED, col(Job.waits_for_id).is_(None), mine)
+    ready = or_(col(Job.due_at).is_(None), due)
+    unfinished = (col(Job.finished_at).is_(None), col(Job.rendered_at).is_(None))
+    questions = {
+        "submit": exists().where(*queued, ready),
+        "unsure": exists().where(col(Job.status) == JobStatus.UNSURE, due, free, mine),
+        "poll": exists().where(col(Job.status) == JobStatus.PROCESSING, due, free, mine),
+        "tidy": exists().where(col(Job.finished_at).isnot(None), due, free, mine),
+        "deliver": exists().where(col(Delivery.status) == DeliveryStatus.OWED, col(Delivery.due_at) <= now),
+        "archive": exists().where(col(File.due_at) <= now),
+        "sweep": or_(
+            exists().where(*unfinished, col(Job.deadline_at) <= now),
+            exists().where(col(Job.status) == JobStatus.SUBMITTING, col(Job.lease_until) <= now),
+            exists().where(col(Account.probe_at) <= now),
+        ),
+    }
+    asked = union_all(*(select(literal(name)).where(question) for name, question in questions.items()))
+    async with ctx.database.begin() as session:
+        return list((await session.execute(asked)).scalars())

@@ -1,0 +1,218 @@
+"""Ask HeyGen what became of the jobs it has: in bulk where nothing is known, singly where a callback hinted."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import update
+from sqlmodel import col
+
+from app import governor, lifecycle
+from app.context import Connection, Context
+from app.heygen.errors import AccountBlocked, HeyGenError, Missing, RateLimited
+from app.heygen.schemas import Look, Video, look_state, video_state
+from app.lifecycle import By, Completed, Fact, Failed, Rendered
+from app.models import Job, JobStatus
+from app.remote_files import first_byte
+from app.worker.claims import put_back, take_due
+
+log = structlog.get_logger(__name__)
+
+BULK = 100  # ids in one bulk question
+AT_ONCE = 8  # single reads under way for one sweep
+GROWTH = 1.5
+HINT_GAP = timedelta(seconds=30)
+GRACE = timedelta(minutes=5)  # a 404 sooner after the create may be a replica's lag
+FILE_FIRST, FILE_SLOWEST = timedelta(seconds=2), timedelta(minutes=5)
+FILE_GIVEN_UP = timedelta(days=7)
+CREDIT_CODES = frozenset({"movio_payment_insufficient_credit", "insufficient_credit"})
+LOOK_FACTS = ("gender", "default_voice_id", "supported_api_engines", "preferred_orientation", "tags")
+
+
+async def poll_next(ctx: Context) -> bool:
+    """Ask about everything that is due; False when nothing is."""
+    jobs = await claim(ctx)
+    if not jobs:
+        return False
+    await poll(ctx, jobs)
+    return True
+
+
+async def claim(ctx: Context) -> list[Job]:
+    """Up to a hundred jobs that are due, and those that soon would be: one question tells of all."""
+    processing = col(Job.status) == JobStatus.PROCESSING
+    async with ctx.database.begin() as session:
+        now = ctx.clock.now()
+        jobs = await take_due(ctx, session, processing, before=now, limit=BULK)
+        if any(not hinted(job) for job in jobs):
+            # A row's interval is never shorter than the first, so half of that is within half of any.
+            soon, room = now + ctx.pace.first_poll / 2, BULK - len(jobs)
+            is_video = col(Job.kind) == "video"
+            jobs += await take_due(ctx, session, processing, is_video, before=soon, limit=room)
+        asked = [job.id for job in jobs if hinted(job)]
+        if asked:
+            # A callback costs at most one read in this time, however often it is repeated or forged.
+            await session.execute(update(Job).where(col(Job.id).in_(asked)).values(hint_after=now + HINT_GAP))
+    await ctx.failpoint("poll.claimed")
+    return jobs
+
+
+def hinted(job: Job) -> bool:
+    """Whether a callback came since HeyGen was last asked because of one."""
+    return job.called_back_at is not None and (
+        job.hint_after is None or job.called_back_at > job.hint_after - HINT_GAP
+    )
+
+
+async def poll(ctx: Context, jobs: list[Job]) -> None:
+    """Ask about claimed jobs and record what came of each."""
+    by_account: defaultdict[str, list[Job]] = defaultdict(list)
+    for job in jobs:
+        by_account[job.account_id].append(job)
+    for account_id, some in by_account.items():
+        ended, running = await _sort_out(ctx, ctx.connections[account_id], some)
+        await _give_back(ctx, running)
+        places = asyncio.Semaphore(AT_ONCE)
+        async with asyncio.TaskGroup() as tasks:
+            for job in ended:
+                tasks.create_task(_ask_in_turn(ctx, job, places))
+    await ctx.failpoint("poll.recorded")
+
+
+async def _sort_out(ctx: Context, connection: Connection, jobs: list[Job]) -> tuple[list[Job], list[Job]]:
+    """(to be read singly, still running). A look, a hint and a file that lags are read singly at once."""
+    single = [job for job in jobs if job.kind == "look" or job.rendered_at is not None or hinted(job)]
+    bulk = {job.heygen_id or "": job for job in jobs if job not in single}
+    if not bulk:
+        return single, []
+    try:
+        words = await connection.heygen.video_statuses(list(bulk))
+    except HeyGenError as error:
+        await _heed(ctx, next(iter(bulk.values())).account_id, error)
+        return single, list(bulk.values())
+    # An id that the answer leaves out is read singly: it may be gone.
+    running = [
+        job for heygen_id, job in bulk.items() if video_state(words.get(heygen_id, "not_found")) == "running"
+    ]
+    return single + [job for job in bulk.values() if job not in running], running
+
+
+async def _give_back(ctx: Context, running: Iterable[Job]) -> None:
+    async with ctx.database.begin() as session:
+        now = ctx.clock.now()
+        for job in running:
+            await put_back(session, job, now + interval(ctx, job), asks=job.asks + 1)
+
+
+def interval(ctx: Context, job: Job) -> timedelta:
+    """How long to wait before asking again: ever longer, and never in step with others."""
+    first = ctx.pace.first_poll if job.kind == "video" else ctx.pace.first_look_poll
+    return ctx.jitter(min(first * GROWTH ** min(job.asks + 1, 20), ctx.pace.slowest_poll))
+
+
+async def _ask_in_turn(ctx: Context, job: Job, places: asyncio.Semaphore) -> None:
+    async with places:
+        await ask(ctx, job)
+
+
+async def ask(ctx: Context, job: Job) -> None:
+    """Read one job at HeyGen and apply what it says."""
+    try:
+        fact = await outcome(ctx, job)
+    except HeyGenError as error:
+        await _heed(ctx, job.account_id, error)
+        fact = _vanished(ctx, job) if isinstance(error, Missing) else None
+    await ctx.failpoint("poll.asked")
+    async with ctx.database.begin() as session:
+        now = ctx.clock.now()
+        if fact is None:
+            await put_back(session, job, now + interval(ctx, job), asks=job.asks + 1)
+            return
+        if isinstance(fact, Failed) and fact.code.lower() in CREDIT_CODES:
+            # An empty wallet must not fail the whole queue, one render after the other.
+            await governor.pause(session, job.account_id, fact.code.lower(), now)
+        source = "callback" if hinted(job) else "poll"
+        if not await lifecycle.apply(session, job.id, fact, By(source, now, job.epoch)):
+            return
+    ctx.wake.hint("deliver")
+    ctx.wake.hint("archive")
+    ctx.wake.hint("submit")  # a slot may be free, a look may be ready
+
+
+async def outcome(ctx: Context, job: Job) -> Fact | None:
+    """What HeyGen says has become of a job; None while it runs. Raises HeyGenError."""
+    connection = ctx.connections[job.account_id]
+    if job.kind == "look":
+        return _of_look(await connection.heygen.get_look(job.heygen_id or ""))
+    video = await connection.heygen.get_video(job.heygen_id or "")
+    match video_state(video.status):
+        case "failed":
+            return Failed(video.failure_code or "rendering_failed", video.failure_message)
+        case "completed" if await answers(ctx, video.video_url):
+            link = ctx.links.content(job.id, "video", ctx.clock.now())
+            return Completed(result_of(video), link)
+        case "completed":
+            return _lagging(ctx, job)
+        case _:
+            return None
+
+
+def _of_look(look: Look) -> Fact | None:
+    match look_state(look):
+        case "failed":
+            return Failed(look.error_code or "training_failed", look.error_message)
+        case "ready":
+            return Completed({name: look.raw.get(name) for name in LOOK_FACTS})
+        case _:
+            return None
+
+
+def result_of(video: Video) -> dict[str, Any]:
+    """What is kept of a finished video: no links, they expire."""
+    links: Mapping[str, str | None] = {
+        "video": video.video_url,
+        "captioned": video.captioned_video_url,
+        "subtitle": video.subtitle_url,
+        "thumbnail": video.thumbnail_url,
+        "gif": video.gif_url,
+    }
+    return {"duration": video.duration, "variants": [name for name, link in links.items() if link]}
+
+
+async def answers(ctx: Context, url: str | None) -> bool:
+    """Whether a file's link gives its first byte: HeyGen may say `completed` some seconds before it does."""
+    return url is not None and await first_byte(ctx.files, url)
+
+
+def _lagging(ctx: Context, job: Job) -> Fact:
+    now = ctx.clock.now()
+    since = job.rendered_at or now
+    if now - since >= FILE_GIVEN_UP:
+        return Failed(
+            "asset_not_available", "HeyGen rendered the video, but its file never became available."
+        )
+    return Rendered(now + min(max(now - since, FILE_FIRST), FILE_SLOWEST))
+
+
+def _vanished(ctx: Context, job: Job) -> Fact | None:
+    """A 404 is final, but for the first minutes."""
+    since: datetime = job.submitted_at or job.created_at
+    if ctx.clock.now() - since < GRACE:
+        return None
+    kind = "video" if job.kind == "video" else "avatar"
+    return Failed(f"{kind}_not_found", f"HeyGen no longer knows this {kind}.")
+
+
+async def _heed(ctx: Context, account_id: str, error: HeyGenError) -> None:
+    """A read may tell that the whole account is refused or throttled."""
+    log.warning("heygen_read_failed", account_id=account_id, reason=error.reason)
+    if not isinstance(error, AccountBlocked | RateLimited):
+        return
+    async with ctx.database.begin() as session:
+        if isinstance(error, AccountBlocked):
+            await governor.pause(session, account_id, error.code, ctx.clock.now())
+        else:
+            await governor.gate(session, account_id, error.retry_after, ctx.clock.now())

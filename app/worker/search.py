@@ -1,0 +1,54 @@
+"""Finding a job at HeyGen by the token in its title: the only way to learn what became of a lost answer."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from app.context import Context
+from app.heygen.errors import HeyGenError, Missing
+from app.heygen.schemas import token_of
+from app.models import Job
+
+MOST_PAGES = 200
+
+
+class Incomplete(Exception):
+    """HeyGen did not show all pages: that nothing was found proves nothing."""
+
+
+async def by_token(ctx: Context, job: Job) -> str | None:
+    """HeyGen's id of the job, or None when every page was read without a find; raises HeyGenError, Incomplete."""
+    async for item in _items(ctx, job):
+        if token_of(str(item.get("title" if job.kind == "video" else "name") or "")) == job.title_token:
+            return str(item.get("id") or item.get("video_id"))
+    return None
+
+
+async def confirms(ctx: Context, job: Job, candidate: str) -> bool:
+    """Whether HeyGen shows our token on this id: a callback's word alone is never believed."""
+    heygen = ctx.connections[job.account_id].heygen
+    try:
+        if job.kind == "video":
+            title = (await heygen.get_video(candidate)).title
+        else:
+            title = (await heygen.get_look(candidate)).name
+    except Missing:
+        return False
+    except HeyGenError:
+        return False
+    return token_of(title) == job.title_token
+
+
+async def _items(ctx: Context, job: Job) -> AsyncIterator[Mapping[str, Any]]:
+    heygen = ctx.connections[job.account_id].heygen
+    token = None
+    for _ in range(MOST_PAGES):
+        if job.kind == "video":
+            page = await heygen.list_videos(title=job.title_token, token=token)
+        else:
+            page = await heygen.list_looks(ownership="private", token=token)
+        for item in page.items:
+            yield item
+        token = page.next_token
+        if token is None:
+            return
+    raise Incomplete(f"more than {MOST_PAGES} pages")

@@ -1,0 +1,268 @@
+"""Claim a queued job, prepare it, write the intent down, send it, record the answer."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+from sqlalchemy import delete, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app import governor, lifecycle
+from app.context import Context
+from app.heygen.errors import HeyGenError, NotSent
+from app.heygen.errors import Missing as NotThere
+from app.heygen.schemas import Created
+from app.lifecycle import Accepted, By, Fact, Failed, Released, Unclear
+from app.models import Asset, AssetUpload, Job, JobStatus, Look, Outcome
+from app.stored_request import StoredRequest
+from app.worker import answers, ledger
+from app.worker.answers import Doubt, Fail, Meaning, Release
+from app.worker.ledger import Answer, Intent
+from app.worker.prepare import Missing, Preparation, Ready, Unusable, Waits, prepare
+
+log = structlog.get_logger(__name__)
+
+FIRST_REPEAT = timedelta(seconds=5)
+LAG = timedelta(minutes=2)
+
+
+@dataclass(frozen=True)
+class Submittable:
+    """A claimed job: with an intent where it can be sent at once, else with what is missing."""
+
+    job: Job
+    intent: Intent | None
+    missing: Missing | None
+
+
+async def submit_next(ctx: Context) -> bool:
+    """Claim one job and send it; False when no account has both a free slot and a job for it."""
+    claimed = await claim(ctx)
+    if claimed is None:
+        return False
+    await submit(ctx, claimed)
+    return True
+
+
+async def claim(ctx: Context) -> Submittable | None:
+    """The next job of any account, in one commit with its intent where nothing is missing.
+
+    A job that turns out to wait for its look, or to be unusable, is moved on at once and the next one is tried.
+    """
+    for account_id in ctx.connections:
+        while True:
+            async with ctx.database.begin() as session:
+                now = ctx.clock.now()
+                job_id = await governor.next_job(session, account_id, now)
+                if job_id is None:
+                    break
+                job = await lifecycle.claim(session, job_id, ctx.pace.lease, By("worker", now))
+                if job is None:
+                    continue
+                claimed = await _advance(ctx, session, job, await prepare(ctx, session, job))
+            if claimed is not None:
+                await ctx.failpoint("submit.claimed")
+                return claimed
+    return None
+
+
+async def submit(ctx: Context, claimed: Submittable) -> None:
+    """See a claimed job through to its answer."""
+    intent = claimed.intent
+    if intent is None:
+        intent = await _complete(ctx, claimed)
+    if intent is not None:
+        await ctx.failpoint("submit.intended")
+        await _send(ctx, claimed.job, intent)
+
+
+async def _advance(
+    ctx: Context, session: AsyncSession, job: Job, preparation: Preparation
+) -> Submittable | None:
+    """Move a claimed job on by what its preparation found; None when there is nothing to send."""
+    now = ctx.clock.now()
+    by = By("worker", now, job.epoch)
+    match preparation:
+        case Ready(body):
+            return Submittable(job, await ledger.intend_first(ctx, session, job, body), None)
+        case Missing():
+            return Submittable(job, None, preparation)
+        case Waits(look_id):
+            await lifecycle.apply(session, job.id, Released("waits_for_look", now, look_id), by)
+        case Unusable(code, message):
+            await lifecycle.apply(session, job.id, Failed(code, message), by)
+    return None
+
+
+async def _complete(ctx: Context, claimed: Submittable) -> Intent | None:
+    """Upload and look up what is missing, then write the intent down; None when the job went elsewhere."""
+    job, missing = claimed.job, claimed.missing
+    assert missing is not None  # noqa: S101 -- a claim has an intent or lacks something
+    fact = await _fetch_missing(ctx, job, missing)
+    await ctx.failpoint("submit.prepared")
+    async with ctx.database.begin() as session:
+        now = ctx.clock.now()
+        if fact is not None:
+            await lifecycle.apply(session, job.id, fact, By("worker", now, job.epoch))
+            return None
+        if not await ledger.holds(session, job.id, job.epoch, JobStatus.SUBMITTING):
+            return None
+        ready = await _advance(ctx, session, job, await prepare(ctx, session, job, checked=True))
+    return ready.intent if ready is not None else None
+
+
+async def _fetch_missing(ctx: Context, job: Job, missing: Missing) -> Fact | None:
+    """Do what needs the network; the fact that ends or postpones the job, or None when all is there."""
+    try:
+        async with asyncio.timeout(ctx.pace.lease.total_seconds() * 0.8):
+            for kind, heygen_id in missing.unchecked:
+                if not await _public(ctx, job, kind, heygen_id):
+                    word = "avatar" if kind == "look" else "voice"
+                    return Failed(f"{word}_not_found", f"{word.capitalize()} {heygen_id} not found")
+            for asset in missing.assets:
+                await _upload(ctx, job, asset)
+    except (HeyGenError, TimeoutError) as error:
+        reason = error.reason if isinstance(error, HeyGenError) else "timeout"
+        delay = min(answers.RELEASE_FIRST * 2 ** min(job.releases, 10), answers.RELEASE_LONGEST)
+        return Released(f"preparation: {reason}", ctx.clock.now() + ctx.jitter(delay))
+    return None
+
+
+async def _public(ctx: Context, job: Job, kind: str, heygen_id: str) -> bool:
+    catalog = ctx.connections[job.account_id].catalog
+    try:
+        if kind == "voice":
+            return (await catalog.voice(heygen_id)).get("type") != "private"
+        # Only private looks have a status of their own.
+        return (await catalog.look(heygen_id)).status is None
+    except NotThere:
+        return False
+
+
+async def _upload(ctx: Context, job: Job, asset: Asset) -> None:
+    heygen_asset_id = await ctx.connections[job.account_id].heygen.upload_asset(
+        ctx.storage.read(asset.storage_key),
+        filename=asset.filename,
+        mime=asset.mime,
+        size=asset.size,
+        key=f"{asset.id}-{job.id}-{job.epoch}",
+    )
+    async with ctx.database.begin() as session:
+        await session.merge(
+            AssetUpload(
+                asset_id=asset.id,
+                account_id=job.account_id,
+                heygen_asset_id=heygen_asset_id,
+                uploaded_at=ctx.clock.now(),
+            )
+        )
+
+
+async def _send(ctx: Context, job: Job, intent: Intent) -> None:
+    """Make the call, with no transaction open, and record what came of it."""
+    result = await post(ctx, intent)
+    await ctx.failpoint("submit.sent")
+    async with ctx.database.begin() as session:
+        if isinstance(result, Created):
+            await record_accepted(ctx, session, job, intent, result)
+        else:
+            await _record_failure(ctx, session, job, intent, result)
+    await ctx.failpoint("submit.recorded")
+
+
+async def post(ctx: Context, intent: Intent) -> Created | HeyGenError:
+    """Make the create call that an intent stands for, unless its time is over."""
+    if ctx.clock.now() >= intent.send_before:
+        # This process slept through its lease: whoever took over must not meet a late send.
+        return NotSent("lease_over")
+    try:
+        return await ctx.connections[intent.account_id].heygen.create(intent.path, intent.body, intent.key)
+    except HeyGenError as error:
+        return error
+
+
+async def record_accepted(
+    ctx: Context, session: AsyncSession, job: Job, intent: Intent, created: Created
+) -> None:
+    """HeyGen has it. An id that another job holds already is refused, loudly."""
+    now = ctx.clock.now()
+    await governor.accepted(
+        session, job.account_id, now
+    )  # locks the account: no two jobs take one id at once
+    await ledger.answered(session, intent, Answer(Outcome.ACCEPTED, 200, heygen_id=created.id), now)
+    by = By("worker", now, intent.epoch)
+    if await taken(session, job, created.id):
+        log.error("heygen_id_taken", job_id=job.id, heygen_id=created.id)
+        await lifecycle.apply(session, job.id, Unclear("heygen_id_taken", now + FIRST_REPEAT), by)
+        return
+    first = ctx.pace.first_poll if job.kind == "video" else ctx.pace.first_look_poll
+    poll_at = now + ctx.jitter(first)
+    await lifecycle.apply(session, job.id, Accepted(created.id, poll_at, created.group_id), by)
+
+
+async def taken(session: AsyncSession, job: Job, heygen_id: str) -> bool:
+    """Whether another job of the account holds this HeyGen id."""
+    other = select(col(Job.id)).where(
+        col(Job.account_id) == job.account_id, col(Job.kind) == job.kind, col(Job.heygen_id) == heygen_id
+    )
+    return await session.scalar(other.where(col(Job.id) != job.id)) is not None
+
+
+async def _record_failure(
+    ctx: Context, session: AsyncSession, job: Job, intent: Intent, error: HeyGenError
+) -> None:
+    meaning = answers.of_first(error, job.releases, await _made_lately(ctx, session, job))
+    await act_on_account(ctx, session, job.account_id, meaning)
+    now = ctx.clock.now()
+    await ledger.answered(session, intent, answers.recorded(error), now)
+    if isinstance(meaning, Release) and meaning.upload_again:
+        await _forget_uploads(ctx, session, job)
+    fact: Fact
+    match meaning:
+        case Release():
+            fact = Released(meaning.reason, now + ctx.jitter(meaning.delay))
+        case Fail():
+            fact = Failed(meaning.code, meaning.message)
+        case Doubt():
+            fact = Unclear(meaning.reason, now + ctx.jitter(FIRST_REPEAT))
+    await lifecycle.apply(session, job.id, fact, By("worker", now, intent.epoch))
+    log.warning("submission_failed", job_id=job.id, reason=error.reason, fact=type(fact).__name__)
+
+
+async def act_on_account(ctx: Context, session: AsyncSession, account_id: str, meaning: Meaning) -> None:
+    """What an answer says about the account: wait, or pause until an operator or a probe ends it."""
+    now = ctx.clock.now()
+    paused = False
+    match meaning:
+        case Release(gate=True):
+            await governor.gate(session, account_id, meaning.retry_after, now)
+        case Release(pause=str(reason)):
+            paused = await governor.pause(session, account_id, reason, now)
+        case Fail(counts=True):
+            paused = await governor.refused(session, account_id, meaning.code, now)
+    if paused:
+        log.error("account_paused", account_id=account_id, meaning=str(meaning))
+
+
+async def _made_lately(ctx: Context, session: AsyncSession, job: Job) -> bool:
+    """Whether a file or look that the request names was made at HeyGen less than two minutes ago."""
+    request = StoredRequest.unseal(job.request_encrypted or b"", ctx.secrets)
+    ids = [asset_id for _, asset_id in request.assets]
+    uploaded = select(func.max(col(AssetUpload.uploaded_at))).where(
+        col(AssetUpload.account_id) == job.account_id, col(AssetUpload.asset_id).in_(ids)
+    )
+    finished = select(col(Job.finished_at)).join(Look, col(Look.id) == col(Job.id))
+    moments = [
+        await session.scalar(uploaded) if ids else None,
+        await session.scalar(finished.where(col(Look.id) == request.look_id)) if request.look_id else None,
+    ]
+    return any(moment is not None and ctx.clock.now() - moment < LAG for moment in moments)
+
+
+async def _forget_uploads(ctx: Context, session: AsyncSession, job: Job) -> None:
+    request = StoredRequest.unseal(job.request_encrypted or b"", ctx.secrets)
+    ids = [asset_id for _, asset_id in request.assets]
+    stale = delete(AssetUpload).where(col(AssetUpload.account_id) == job.account_id)
+    await session.execute(stale.where(col(AssetUpload.asset_id).in_(ids)))

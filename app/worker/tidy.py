@@ -1,0 +1,104 @@
+"""What is owed after a job's end: the render that goes on without its caller, and HeyGen's copy of what was deleted."""
+
+from datetime import timedelta
+
+import structlog
+from sqlmodel import col
+
+from app import lifecycle
+from app.context import Context
+from app.heygen.errors import HeyGenError, Missing
+from app.lifecycle import Accepted, By, Fact, Failed
+from app.models import Job
+from app.worker import poll, search
+from app.worker.claims import put_back, take_due
+from app.worker.unsure import BETWEEN_SEARCHES
+
+log = structlog.get_logger(__name__)
+
+LONGEST = timedelta(hours=24)  # past the deadline, HeyGen is not asked any more
+DELETE_AGAIN = timedelta(minutes=5)
+
+
+async def tidy_next(ctx: Context) -> bool:
+    """Do one thing that is owed for an ended job; False when none is due."""
+    job = await claim(ctx)
+    if job is None:
+        return False
+    await tidy(ctx, job)
+    return True
+
+
+async def claim(ctx: Context) -> Job | None:
+    """The ended job that is most overdue."""
+    async with ctx.database.begin() as session:
+        owed = (col(Job.finished_at).isnot(None), col(Job.due_at).isnot(None))
+        jobs = await take_due(ctx, session, *owed, before=ctx.clock.now(), limit=1)
+    await ctx.failpoint("tidy.claimed")
+    return jobs[0] if jobs else None
+
+
+async def tidy(ctx: Context, job: Job) -> None:
+    """Follow a withdrawn render to its end; then delete HeyGen's copy where the caller deleted ours."""
+    withdrawn = job.failure_code in {"canceled", "deadline_exceeded"}
+    if withdrawn and not _over(job):
+        await _follow(ctx, job)
+    elif job.deleted_at is not None and job.heygen_id is not None and job.heygen_deleted_at is None:
+        await _delete(ctx, job)
+    else:
+        await _done(ctx, job)
+    await ctx.failpoint("tidy.recorded")
+
+
+def _over(job: Job) -> bool:
+    """Whether nothing more can come of a withdrawn render."""
+    return job.slot_account_id is None and (job.late_result is not None or job.rendered_at is None)
+
+
+async def _follow(ctx: Context, job: Job) -> None:
+    """One look at HeyGen: by id where it is known, else by the token. Never a create."""
+    now = ctx.clock.now()
+    fact: Fact | None = None
+    changes = {}
+    again_at = now + poll.interval(ctx, job)
+    try:
+        if now > job.deadline_at + LONGEST:
+            fact = Failed("gave_up")
+        elif job.heygen_id is not None:
+            fact = await poll.outcome(ctx, job)
+        elif (found := await search.by_token(ctx, job)) is not None:
+            fact = Accepted(found, now)
+        elif job.searched_at is None:
+            changes, again_at = {"searched_at": now}, now + BETWEEN_SEARCHES
+        elif now - job.searched_at >= BETWEEN_SEARCHES:
+            fact = Failed("outcome_unknown")
+    except Missing:
+        fact = Failed("gone")
+    except (HeyGenError, search.Incomplete) as error:
+        log.warning("heygen_read_failed", job_id=job.id, reason=str(error))
+    async with ctx.database.begin() as session:
+        if fact is None:
+            await put_back(session, job, again_at, asks=job.asks + 1, **changes)
+        else:
+            await lifecycle.apply(session, job.id, fact, By("poll", ctx.clock.now(), job.epoch))
+    ctx.wake.hint("submit")
+    ctx.wake.hint("archive")
+
+
+async def _delete(ctx: Context, job: Job) -> None:
+    heygen, heygen_id = ctx.connections[job.account_id].heygen, job.heygen_id or ""
+    try:
+        await (heygen.delete_video(heygen_id) if job.kind == "video" else heygen.delete_look(heygen_id))
+    except HeyGenError as error:
+        log.warning("heygen_delete_failed", job_id=job.id, reason=error.reason)
+        async with ctx.database.begin() as session:
+            await put_back(session, job, ctx.clock.now() + ctx.jitter(DELETE_AGAIN))
+        return
+    await ctx.failpoint("tidy.deleted")
+    async with ctx.database.begin() as session:
+        await put_back(session, job, None, heygen_deleted_at=ctx.clock.now())
+
+
+async def _done(ctx: Context, job: Job) -> None:
+    async with ctx.database.begin() as session:
+        await put_back(session, job, None)

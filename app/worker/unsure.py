@@ -1,0 +1,238 @@
+"""Out of `unsure`: HeyGen may have the job, and only the same key, or a look-up, may tell. Never a new key."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app import governor, lifecycle
+from app.context import Context
+from app.heygen.errors import AccountBlocked, HeyGenError, RateLimited, Refused
+from app.heygen.schemas import Created
+from app.lifecycle import Accepted, By, Failed
+from app.models import Account, Callback, Job, JobStatus, Outcome, Submission
+from app.worker import answers, ledger, search
+from app.worker.answers import Release
+from app.worker.claims import put_back, take_due
+from app.worker.ledger import Intent
+from app.worker.submit import act_on_account, post, record_accepted, taken
+
+log = structlog.get_logger(__name__)
+
+REPEATS = tuple(timedelta(seconds=seconds) for seconds in (5, 30, 60, 120, 300, 600))
+BETWEEN_SEARCHES = timedelta(minutes=10)
+HINT_GAP = timedelta(seconds=30)
+REFUSED_ON_REPEAT = frozenset({400, 404, 409, 413})
+SERVER_ERRORS = 4  # repeats in a row answered 5xx, after which HeyGen may be replaying its own error
+UNKNOWN = "outcome_unknown"
+UNKNOWN_MESSAGE = "HeyGen gave no clear answer, and shows no such job; nothing is known to have been made."
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """Send the same bytes under the same key."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """Send nothing more; look it up. Without a find, twice, the job ends with this code."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Unsure:
+    """A claimed job in doubt, with all that is known of it."""
+
+    job: Job
+    sends: list[Submission]
+    candidates: tuple[str, ...]
+    account: Account
+
+
+def next_move(
+    sends: list[Submission], accepted_at: datetime | None, now: datetime, key_max_age: timedelta
+) -> Repeat | Search:
+    """Whether the key may be sent again. `accepted_at`: when the account last accepted a create."""
+    under_key = [send for send in sends if send.n == sends[-1].n]
+    first, last = under_key[0], under_key[-1]
+    if last.outcome == Outcome.REFUSED and last.http_status in REFUSED_ON_REPEAT:
+        return Search(last.code or UNKNOWN, "HeyGen refused the repeated request.")
+    if now - first.sent_at >= key_max_age or first.body_encrypted is None:
+        return Search(UNKNOWN, UNKNOWN_MESSAGE)
+    errors = [send for send in under_key[-SERVER_ERRORS:] if (send.http_status or 0) >= 500]
+    # Without an accepted create since, it is an outage, and an outage is waited out.
+    if len(errors) == SERVER_ERRORS and accepted_at is not None and accepted_at > first.sent_at:
+        return Search(UNKNOWN, UNKNOWN_MESSAGE)
+    return Repeat()
+
+
+async def resolve_next(ctx: Context) -> bool:
+    """Take one job in doubt a step further; False when none is due."""
+    unsure = await claim(ctx)
+    if unsure is None:
+        return False
+    await resolve(ctx, unsure)
+    return True
+
+
+async def claim(ctx: Context) -> Unsure | None:
+    """The job in doubt that is most overdue."""
+    async with ctx.database.begin() as session:
+        now = ctx.clock.now()
+        jobs = await take_due(ctx, session, col(Job.status) == JobStatus.UNSURE, before=now, limit=1)
+        if not jobs:
+            return None
+        job = jobs[0]
+        sends = await ledger.history(session, job.id)
+        candidates = await _candidates(session, job)
+        account = (await session.scalars(select(Account).where(col(Account.id) == job.account_id))).one()
+        await session.execute(update(Job).where(col(Job.id) == job.id).values(hint_after=now + HINT_GAP))
+    await ctx.failpoint("unsure.claimed")
+    return Unsure(job, sends, candidates, account)
+
+
+async def resolve(ctx: Context, unsure: Unsure) -> None:
+    """One round: what has come in already, else a repeat, else a look-up."""
+    job = unsure.job
+    late = next(
+        (send.heygen_id for send in unsure.sends if send.outcome == Outcome.ACCEPTED and send.heygen_id), None
+    )
+    if late is not None and await _accept(ctx, job, late):
+        return
+    for candidate in unsure.candidates:
+        if await search.confirms(ctx, job, candidate) and await _accept(ctx, job, candidate):
+            return
+    move = next_move(unsure.sends, unsure.account.accepted_at, ctx.clock.now(), ctx.pace.key_max_age)
+    if isinstance(move, Search):
+        await _search(ctx, job, move)
+    elif (shut_until := _shut_until(unsure.account, ctx.clock.now())) is not None:
+        await _put_back(ctx, job, shut_until)
+    else:
+        await _repeat(ctx, unsure)
+
+
+def _shut_until(account: Account, now: datetime) -> datetime | None:
+    """When a gated or paused account may be asked again; None when it may be now."""
+    if account.paused_at is not None:
+        return now + governor.PROBE_EVERY
+    return account.gate_until if account.gate_until is not None and account.gate_until > now else None
+
+
+async def _candidates(session: AsyncSession, job: Job) -> tuple[str, ...]:
+    """The ids that callbacks named; only HeyGen itself can confirm one."""
+    named = select(col(Callback.heygen_id)).where(
+        col(Callback.job_id) == job.id, col(Callback.heygen_id).isnot(None)
+    )
+    ids = await session.scalars(named.order_by(col(Callback.received_at).desc()).limit(3))
+    return tuple(heygen_id for heygen_id in ids if heygen_id is not None)
+
+
+async def _accept(ctx: Context, job: Job, heygen_id: str) -> bool:
+    async with ctx.database.begin() as session:
+        now = ctx.clock.now()
+        await governor.accepted(session, job.account_id, now)
+        if await taken(session, job, heygen_id):
+            log.error("heygen_id_taken", job_id=job.id, heygen_id=heygen_id)
+            return False
+        return await lifecycle.apply(session, job.id, Accepted(heygen_id, now), By("worker", now, job.epoch))
+
+
+async def _repeat(ctx: Context, unsure: Unsure) -> None:
+    job = unsure.job
+    async with ctx.database.begin() as session:
+        if not await ledger.holds(session, job.id, job.epoch, JobStatus.UNSURE):
+            return
+        intent = await ledger.intend_repeat(ctx, session, job, unsure.sends)
+        await session.execute(update(Job).where(col(Job.id) == job.id).values(searched_at=None))
+    if intent is None:
+        return
+    await ctx.failpoint("unsure.intended")
+    result = await post(ctx, intent)
+    await ctx.failpoint("unsure.sent")
+    sent = sum(1 for send in unsure.sends if send.n == unsure.sends[-1].n)
+    again_at = ctx.clock.now() + ctx.jitter(REPEATS[min(sent, len(REPEATS) - 1)])
+    async with ctx.database.begin() as session:
+        if isinstance(result, Created):
+            await record_accepted(ctx, session, job, intent, result)
+        else:
+            await _record_doubt(ctx, session, job, intent, result)
+            await put_back(session, job, again_at)
+    await ctx.failpoint("unsure.recorded")
+    # HeyGen may keep its own error and replay it for ever; the job may be there all the same.
+    if isinstance(result, HeyGenError) and (_server_error(result) or _refused(result)):
+        await _find(ctx, job)
+
+
+async def _record_doubt(
+    ctx: Context, session: AsyncSession, job: Job, intent: Intent, error: HeyGenError
+) -> None:
+    # On a repeat, 429, 401 and 402 speak of the account alone: the first send may have been accepted.
+    match error:
+        case RateLimited():
+            wait = Release(error.code, REPEATS[0], gate=True, retry_after=error.retry_after)
+            await act_on_account(ctx, session, job.account_id, wait)
+        case AccountBlocked():
+            await act_on_account(
+                ctx, session, job.account_id, Release(error.code, REPEATS[0], pause=error.code)
+            )
+    await ledger.answered(session, intent, answers.recorded(error), ctx.clock.now())
+    log.warning("repeat_failed", job_id=job.id, reason=error.reason)
+
+
+def _server_error(error: HeyGenError) -> bool:
+    return (getattr(error, "http_status", None) or 0) >= 500
+
+
+def _refused(error: HeyGenError) -> bool:
+    return isinstance(error, Refused) and error.http_status in REFUSED_ON_REPEAT
+
+
+async def _find(ctx: Context, job: Job) -> bool:
+    """Look the job up once; True when it was found."""
+    try:
+        heygen_id = await search.by_token(ctx, job)
+    except (HeyGenError, search.Incomplete):
+        return False
+    if heygen_id is None:
+        return False
+    async with ctx.database.begin() as session:
+        now = ctx.clock.now()
+        # It was given back before the look-up: the epoch still tells whether anybody took it since.
+        return not await taken(session, job, heygen_id) and await lifecycle.apply(
+            session, job.id, Accepted(heygen_id, now), By("worker", now, job.epoch)
+        )
+
+
+async def _search(ctx: Context, job: Job, move: Search) -> None:
+    """Two complete look-ups without a find, ten minutes apart and after the last send, end the doubt."""
+    try:
+        heygen_id = await search.by_token(ctx, job)
+    except (HeyGenError, search.Incomplete) as error:
+        log.warning("look_up_failed", job_id=job.id, reason=str(error))
+        await _put_back(ctx, job, ctx.clock.now() + ctx.jitter(REPEATS[2]))
+        return
+    await ctx.failpoint("unsure.searched")
+    now = ctx.clock.now()
+    if heygen_id is not None:
+        if not await _accept(ctx, job, heygen_id):
+            await _put_back(ctx, job, now + BETWEEN_SEARCHES)
+    elif job.searched_at is None:
+        await _put_back(ctx, job, now + BETWEEN_SEARCHES, searched_at=now)
+    elif now - job.searched_at < BETWEEN_SEARCHES:
+        await _put_back(ctx, job, job.searched_at + BETWEEN_SEARCHES)
+    else:
+        async with ctx.database.begin() as session:
+            by = By("worker", now, job.epoch)
+            await lifecycle.apply(session, job.id, Failed(move.code, move.message), by)
+        log.error("outcome_unknown", job_id=job.id, code=move.code)
+    await ctx.failpoint("unsure.recorded")
+
+
+async def _put_back(ctx: Context, job: Job, due_at: datetime, **changes: datetime) -> None:
+    async with ctx.database.begin() as session:
+        await put_back(session, job, due_at, **changes)

@@ -1,0 +1,31 @@
+"""Runs the migrations on the connection that `app.database` hands over, or on ALEMBIC_URL by hand."""
+
+import os
+
+from alembic import context
+from sqlalchemy import Connection, create_engine
+from sqlmodel import SQLModel
+
+import app.models
+
+
+def run(connection: Connection) -> None:
+    """Migrate within one transaction, where the database can."""
+    context.configure(
+        connection=connection,
+        target_metadata=app.models.SQLModel.metadata,
+        render_as_batch=connection.dialect.name == "sqlite",
+        compare_type=True,
+        transaction_per_migration=False,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+given = context.config.attributes.get("connection")
+if given is not None:
+    run(given)
+else:
+    assert SQLModel.metadata.tables  # noqa: S101 -- the import above fills it
+    with create_engine(os.environ["ALEMBIC_URL"]).begin() as connection:
+        run(connection)
