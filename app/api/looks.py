@@ -1,0 +1,114 @@
+"""`GET /v3/avatars/looks`: the caller's own looks, then HeyGen's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from app.api import own_looks
+from app.api.answers import data, read_limit
+from app.api.dependencies import CallerDep, ContextDep
+from app.api.look_views import look_view
+from app.api.two_phases import Listing, Ours, Theirs
+from app.api.upstream import connection_of, reading, shown
+from app.context import Context
+from app.errors import NotFound
+from app.models import Group
+from app.tenancy import Caller
+
+router = APIRouter()
+
+Ownership = Literal["public", "private"]
+
+
+class LookFilter(BaseModel):
+    """Which looks; HeyGen's names."""
+
+    group_id: str | None = None
+    avatar_type: Literal["studio_avatar", "digital_twin", "photo_avatar"] | None = None
+    ownership: Ownership | None = None
+    limit: str | None = None
+    token: str | None = None
+
+
+@router.get("/v3/avatars/looks")
+async def list_looks(ctx: ContextDep, caller: CallerDep, which: Annotated[LookFilter, Query()]) -> Response:
+    """A page of looks."""
+    limit = read_limit(which.limit, default=20, most=50)
+    listing = Listing(ctx, caller, "looks", limit, which.token)
+    group: Group | None = None
+    if which.group_id:
+        async with ctx.database.begin() as session:
+            group = await own_looks.find_group(session, caller, which.group_id)
+    return await listing.answer(_ours(ctx, caller, which, group), _theirs(ctx, caller, which, group))
+
+
+@router.get("/v3/avatars/looks/{look_id}")
+async def get_look(ctx: ContextDep, caller: CallerDep, look_id: str) -> Response:
+    """One look: this is how its making is followed."""
+    async with ctx.database.begin() as session:
+        own = await own_looks.find_look(session, caller, look_id, ctx.secrets)
+    if own is not None:
+        return data(look_view(ctx, own, ctx.clock.now()))
+    missing = NotFound.avatar(look_id)
+    with reading(missing):
+        look = await connection_of(ctx, caller).catalog.look(look_id)
+    # Only private looks have a status.
+    if look.status is not None and not caller.account_wide:
+        raise missing
+    async with ctx.database.begin() as session:
+        held = await own_looks.held_looks(session, caller.account_id, [look.raw])
+    if held:
+        raise missing
+    return data(shown(look.raw))
+
+
+def upstream_ownership(caller: Caller, asked: Ownership | None) -> Ownership | Literal[""] | None:
+    """Whose things of HeyGen's the caller may list: None for all, empty for none."""
+    if caller.account_wide:
+        return asked
+    return "" if asked == "private" else "public"
+
+
+def _ours(ctx: Context, caller: Caller, which: LookFilter, group: Group | None) -> Ours | None:
+    if which.ownership == "public" or (which.group_id and group is None):
+        return None
+    filters = {"avatar_type": which.avatar_type, "group_id": group.id if group is not None else None}
+    given = {column: value for column, value in filters.items() if value is not None}
+
+    async def ours(after: str, limit: int) -> Sequence[dict[str, Any]]:
+        async with ctx.database.begin() as session:
+            looks = await own_looks.look_page(session, caller, given, after, limit)
+            completed = await own_looks.complete(session, looks, ctx.secrets)
+        now = ctx.clock.now()
+        return [look_view(ctx, own, now) for own in completed]
+
+    return ours
+
+
+def _theirs(ctx: Context, caller: Caller, which: LookFilter, group: Group | None) -> Theirs | None:
+    ownership = upstream_ownership(caller, which.ownership)
+    group_id = which.group_id or None
+    if group is not None:
+        group_id = group.heygen_group_id if caller.account_wide else None
+    if ownership == "" or (group is not None and group_id is None):
+        return None
+
+    async def theirs(limit: int, token: str | None) -> tuple[Sequence[dict[str, Any]], str | None]:
+        with reading():
+            found = await connection_of(ctx, caller).catalog.looks(
+                group_id=group_id,
+                avatar_type=which.avatar_type,
+                ownership=ownership,
+                limit=limit,
+                token=token,
+            )
+        async with ctx.database.begin() as session:
+            held = await own_looks.held_looks(session, caller.account_id, found.items)
+        return [shown(item) for item in found.items if item.get("id") not in held], found.next_token
+
+    return theirs

@@ -1,0 +1,258 @@
+"""What the request bodies of several routes share: strict models, common fields, and errors in HeyGen's words."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
+
+from app.errors import Fault, InvalidParameter
+
+MAX_FAULTS = 20  # told at once
+MAX_PATH = 200  # characters of a field's name in an answer
+MAX_METADATA = 16 * 1024
+MAX_PHOTO = 32 * 1024 * 1024
+
+
+class WireModel(BaseModel):
+    """A JSON object as a caller may send it: no coercion (`false` is no number), no unknown keys."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+Wire = TypeVar("Wire", bound=WireModel)
+
+
+def validate(model: type[Wire], body: Mapping[str, Any], renamed: Mapping[str, str] | None = None) -> Wire:
+    """`body` as a `model`, or InvalidParameter with all its faults.
+
+    `renamed` gives, for a field we moved before validation, the name under which the caller knows it.
+    """
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+    raise InvalidParameter.of([_fault(detail, body, renamed or {}) for detail in details[:MAX_FAULTS]])
+
+
+class SeveralErrors(Protocol):
+    """What FastAPI's and pydantic's exceptions have in common."""
+
+    def errors(self) -> Iterable[Any]: ...
+
+
+def faults_in(error: SeveralErrors) -> list[Fault]:
+    """FastAPI's complaints about query, path and headers; their first step says only which of these it is."""
+    details = list(error.errors())[:MAX_FAULTS]
+    return [_fault({**detail, "loc": detail["loc"][1:]}, {}, {}) for detail in details]
+
+
+def without_nulls(value: Any, verbatim: frozenset[str] = frozenset({"metadata"})) -> Any:
+    """A copy in which an explicit null counts as omitted, except inside the fields named `verbatim`."""
+    if isinstance(value, dict):
+        return {
+            key: item if key in verbatim else without_nulls(item, verbatim)
+            for key, item in value.items()
+            if item is not None
+        }
+    if isinstance(value, list):
+        return [without_nulls(item, verbatim) for item in value]
+    return value
+
+
+def between(low: float, high: float) -> AfterValidator:
+    """A bound that names both its ends when broken."""
+
+    def check(number: float) -> float:
+        if not low <= number <= high:
+            raise broken(f"must be between {low:g} and {high:g}.")
+        return number
+
+    return AfterValidator(check)
+
+
+def broken(rule: str) -> PydanticCustomError:
+    """To raise in a validator; `rule` continues the sentence that the field's name begins."""
+    return PydanticCustomError("rule", "{rule}", {"rule": rule})
+
+
+def _integral(number: Any) -> Any:
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+def _without_control_characters(text: str) -> str:
+    if re.search(r"[\x00-\x1f]", text):
+        raise broken("must not contain control characters.")
+    return text
+
+
+def _web_address(text: str) -> str:
+    """Form only; whether we may go there is for the guarded client to say."""
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # raises where it is no port
+    except ValueError:
+        parts = urlsplit("")
+    # urlsplit drops tabs and newlines silently, and parsers disagree about backslashes.
+    if parts.scheme not in {"http", "https"} or not parts.hostname or re.search(r"[\x00-\x20\x7f\\]", text):
+        raise broken("must be an absolute http or https URL.")
+    return text
+
+
+def _instant(value: Any) -> Any:
+    rule = 'must be an ISO 8601 instant with a zone, such as "2030-01-31T12:00:00Z".'
+    if not isinstance(value, str):
+        raise broken(rule)
+    try:
+        instant = datetime.fromisoformat(value)
+        if instant.tzinfo is None:
+            raise broken(rule)
+        return instant.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise broken(rule) from None
+
+
+def _small(metadata: dict[str, Any]) -> dict[str, Any]:
+    if len(json.dumps(metadata, ensure_ascii=False).encode()) > MAX_METADATA:
+        raise broken("must be at most 16 kB of JSON.")
+    return metadata
+
+
+def _decoded(data: Any) -> Any:
+    if not isinstance(data, str):
+        raise broken("must be a string.")
+    if len(data) // 4 * 3 > MAX_PHOTO + 2:
+        raise broken("must be at most 32 MB.")
+    try:
+        photo = base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError):
+        raise broken("must be standard base64, without line breaks or a data: prefix.") from None
+    if not photo:
+        raise broken("must not be empty.")
+    if len(photo) > MAX_PHOTO:
+        raise broken("must be at most 32 MB.")
+    return photo
+
+
+# HeyGen's clients send every number through a double: 1.0 is an integer.
+Integer = Annotated[int, BeforeValidator(_integral)]
+Identifier = Annotated[str, Field(min_length=1, max_length=255)]
+Name = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_without_control_characters)]
+Title = Annotated[str, Field(max_length=1_000), AfterValidator(_without_control_characters)]
+WebAddress = Annotated[str, Field(max_length=8_192), AfterValidator(_web_address)]  # presigned links are long
+CallbackUrl = Annotated[str, Field(max_length=2_048), AfterValidator(_web_address)]
+
+
+class UrlAsset(WireModel):
+    """A file that stands at a public address."""
+
+    type: Literal["url"]
+    url: WebAddress
+
+
+class StoredAsset(WireModel):
+    """A file uploaded before."""
+
+    type: Literal["asset_id"]
+    asset_id: Identifier
+
+
+class InlineAsset(WireModel):
+    """A picture inside the request itself; `data` is decoded here."""
+
+    type: Literal["base64"]
+    media_type: Literal["image/png", "image/jpeg"]
+    data: Annotated[bytes, BeforeValidator(_decoded), Field(repr=False)]
+
+
+AssetInput = Annotated[UrlAsset | StoredAsset | InlineAsset, Field(discriminator="type")]
+
+
+class LookOptions(WireModel):
+    """The object `greenroom` of a request: what HeyGen does not have. `deadline` is in UTC, unbounded here."""
+
+    metadata: Annotated[dict[str, Any], AfterValidator(_small)] | None = None
+    priority: Annotated[Integer, between(-10, 10)] = 0
+    deadline: Annotated[datetime, BeforeValidator(_instant)] | None = None
+    reuse: bool = True
+
+
+class VideoOptions(LookOptions):
+    """The same for a video; `archive` None leaves it to the setting."""
+
+    archive: bool | None = None
+
+
+_RULES = {
+    "json_invalid": "must be valid JSON.",
+    "missing": "is required.",
+    "extra_forbidden": "is not a known field.",
+    "string_type": "must be a string.",
+    "string_unicode": "must be valid Unicode.",
+    "string_too_short": "must be at least {min_length} characters.",
+    "string_too_long": "must be at most {max_length} characters.",
+    "string_pattern_mismatch": "must match {pattern}.",
+    "bool_type": "must be true or false.",
+    "bool_parsing": "must be true or false.",
+    "int_type": "must be an integer.",
+    "int_parsing": "must be an integer.",
+    "int_parsing_size": "must be a smaller integer.",
+    "int_from_float": "must be an integer.",
+    "float_type": "must be a number.",
+    "float_parsing": "must be a number.",
+    "finite_number": "must be a finite number.",
+    "greater_than": "must be greater than {gt}.",
+    "greater_than_equal": "must be at least {ge}.",
+    "less_than": "must be less than {lt}.",
+    "less_than_equal": "must be at most {le}.",
+    "literal_error": "must be {expected}.",
+    "enum": "must be {expected}.",
+    "dict_type": "must be an object.",
+    "model_type": "must be an object.",
+    "model_attributes_type": "must be an object.",
+    "list_type": "must be a list.",
+    "too_long": "must have at most {max_length} items.",
+    "too_short": "must have at least {min_length} items.",
+    "union_tag_not_found": "is required.",
+    "union_tag_invalid": "must be one of {expected_tags}.",
+}
+
+
+def _fault(detail: Mapping[str, Any], body: Mapping[str, Any], renamed: Mapping[str, str]) -> Fault:
+    kind, context = detail["type"], detail.get("ctx") or {}
+    path = "" if kind == "json_invalid" else _dotted(detail["loc"], body)
+    if kind.startswith("union_tag"):
+        path = f"{path}.{context['discriminator'].strip(chr(39))}"
+    path = renamed.get(path, path)[:MAX_PATH]
+    rule = detail["msg"] if kind == "rule" else _RULES.get(kind, "is not valid.").format(**context)
+    if kind == "string_too_short" and context["min_length"] == 1:
+        rule = "must not be empty."
+    return Fault(f"'{path}' {rule}", path) if path else Fault(f"The request {rule}")
+
+
+def _dotted(location: Iterable[str | int], body: Any) -> str:
+    """The field as the caller wrote it: pydantic's location without the tags of its unions."""
+    steps: list[str] = []
+    here, entered = body, False
+    for step in location:
+        if entered and step in (here.get("type"), here.get("engine_type")):
+            entered = False
+            continue
+        steps.append(str(step))
+        here = _below(here, step)
+        entered = isinstance(here, dict)
+    return ".".join(steps)
+
+
+def _below(here: Any, step: str | int) -> Any:
+    if isinstance(here, dict):
+        return here.get(step)
+    return here[step] if isinstance(here, list) and isinstance(step, int) else None

@@ -1,0 +1,51 @@
+"""Reads that are passed through to HeyGen: whose connection, what a failure means to the caller, what is not shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from app.context import Connection, Context
+from app.errors import InvalidParameter, NotFound, Unavailable
+from app.heygen.errors import HeyGenError, Missing, Refused
+from app.heygen.schemas import without_token
+from app.tenancy import Caller
+
+RETRY_SECONDS = 5
+
+
+def connection_of(ctx: Context, caller: Caller) -> Connection:
+    """The way to the caller's HeyGen account; raises Unavailable where this process has no key for it."""
+    connection = ctx.connections.get(caller.account_id)
+    if connection is None:
+        raise Unavailable("The HeyGen account is not connected now.", retry_after=RETRY_SECONDS)
+    return connection
+
+
+@contextmanager
+def reading(missing: NotFound | None = None) -> Iterator[None]:
+    """Turn HeyGen's failures into ours; `missing` is what a 404 means.
+
+    Whatever is wrong between us and HeyGen, our key or our quota included, is none of the caller's doing: a 503.
+    """
+    try:
+        yield
+    except Missing as error:
+        raise missing or _unavailable() from error
+    except Refused as error:
+        if error.http_status == InvalidParameter.status:
+            raise InvalidParameter(error.message or "HeyGen refuses this.", param=error.param) from error
+        raise _unavailable() from error
+    except HeyGenError as error:
+        raise _unavailable() from error
+
+
+def shown(item: Mapping[str, Any]) -> dict[str, Any]:
+    """HeyGen's object as it is, but for the token that we put into names."""
+    name = item.get("name")
+    return {**item, "name": without_token(name)} if isinstance(name, str) else dict(item)
+
+
+def _unavailable() -> Unavailable:
+    return Unavailable("HeyGen cannot be asked now.", retry_after=RETRY_SECONDS)

@@ -1,0 +1,194 @@
+"""`/v3/videos`: create, read, list, delete and cancel. Creating only stores; the worker talks to HeyGen."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Request
+from sqlalchemy import case, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+from starlette.responses import Response
+from uuid_utils.compat import uuid7
+
+from app import secrets
+from app.api.answers import data, data_bytes, page, read_limit
+from app.api.dependencies import CallerDep, ContextDep
+from app.api.idempotency import OnceDep, create, hash_of
+from app.api.json_body import read_json
+from app.api.two_phases import Listing
+from app.api.upstream import connection_of, reading
+from app.api.video_answers import tagged, video_view
+from app.api.video_checks import Checked, check_video, still_made
+from app.api.video_reads import (
+    Filters,
+    find_video,
+    heygens_page,
+    own_page,
+    video_at_heygen,
+    video_statuses,
+)
+from app.api.video_requests import VideoRequest, parse_video
+from app.context import Context
+from app.errors import Conflict, InvalidParameter, NotFound
+from app.lifecycle import By, Canceled, apply, enqueue
+from app.models import UNFINISHED, Job, JobStatus
+from app.stored_request import StoredRequest
+from app.tenancy import Caller
+
+router = APIRouter(prefix="/v3/videos")
+
+MOST_IDS = 100
+"""In one question for statuses, as at HeyGen."""
+
+DELETED_KNOWN = timedelta(hours=24)
+"""How long a repeated DELETE is told that it is done: the answer to the first one may have been lost."""
+
+
+@router.post("")
+async def create_video(request: Request, ctx: ContextDep, caller: CallerDep, once: OnceDep) -> Response:
+    """Accept a video for rendering."""
+    body = await read_json(request)
+    body_hash = hash_of(body)
+    replayed = await once.replay(ctx, caller, body_hash)
+    if replayed is not None:
+        return replayed
+    wanted = parse_video(body, forward_fields=ctx.terms.forward_fields)
+    checked = await check_video(ctx, caller, wanted, ctx.clock.now())
+    job = _job(ctx, caller, wanted, checked)
+
+    async def store(session: AsyncSession) -> tuple[str, bytes]:
+        job.waits_for_id = await still_made(session, checked.look_id)
+        await enqueue(session, job, By("caller", job.created_at))
+        output_format = checked.body.get("output_format", "mp4")
+        return job.id, data_bytes({"video_id": job.id, "status": "waiting", "output_format": output_format})
+
+    answer = await create(ctx, caller, once, body_hash, store)
+    ctx.wake.hint("submit")
+    return answer
+
+
+@router.get("")
+async def get_videos(
+    ctx: ContextDep,
+    caller: CallerDep,
+    title: str | None = None,
+    folder_id: str | None = None,
+    limit: str | None = None,
+    token: str | None = None,
+) -> Response:
+    """A page of videos, newest first."""
+    listing = Listing(ctx, caller, "videos", read_limit(limit, default=10, most=100), token)
+    filters = Filters(title, folder_id)
+    theirs = partial(heygens_page, ctx, caller, filters) if caller.account_wide else None
+    return await listing.answer(partial(own_page, ctx, caller, filters), theirs)
+
+
+@router.get("/statuses")
+async def get_statuses(
+    ctx: ContextDep, caller: CallerDep, video_ids: Annotated[list[str] | None, Query()] = None
+) -> Response:
+    """The status of up to 100 videos, in the order asked."""
+    ids = list(dict.fromkeys(one for some in video_ids or () for one in some.split(",") if one))
+    if not 1 <= len(ids) <= MOST_IDS:
+        raise InvalidParameter(f"'video_ids' must name between 1 and {MOST_IDS} videos.", param="video_ids")
+    return page(await video_statuses(ctx, caller, ids), None)
+
+
+@router.get("/{video_id}")
+async def get_video(
+    video_id: str, ctx: ContextDep, caller: CallerDep, if_none_match: Annotated[str | None, Header()] = None
+) -> Response:
+    """One video, with links that stay the same for a day."""
+    async with ctx.database.begin() as session:
+        own = await find_video(session, caller, video_id)
+    if own is None:
+        return data(await video_at_heygen(ctx, caller, video_id))
+    return tagged(video_view(ctx, own, ctx.clock.now()), if_none_match)
+
+
+@router.delete("/{video_id}")
+async def delete_video(video_id: str, ctx: ContextDep, caller: CallerDep) -> Response:
+    """Hide a video at once; the worker cancels what is under way and deletes HeyGen's copy."""
+    now = ctx.clock.now()
+    async with ctx.database.begin() as session:
+        own = await find_video(session, caller, video_id, deleted_since=now - DELETED_KNOWN)
+        if own is not None and own.job.deleted_at is None:
+            by = By("caller", now)
+            moved = own.job.status in UNFINISHED and await apply(
+                session, own.job.id, Canceled(deleted=True), by
+            )
+            if not moved:
+                await _hide(session, own.job.id, by)
+    if own is None:
+        await _delete_at_heygen(ctx, caller, video_id)
+    ctx.wake.hint("tidy")
+    ctx.wake.hint("deliver")
+    return data({"id": video_id, "deleted": True})
+
+
+@router.post("/{video_id}/cancel")
+async def cancel_video(video_id: str, ctx: ContextDep, caller: CallerDep) -> Response:
+    """Withdraw a video; `billable` tells whether HeyGen may have it already."""
+    async with ctx.database.begin() as session:
+        own = await find_video(session, caller, video_id)
+        if own is None:
+            raise NotFound.video(video_id)
+        await apply(session, own.job.id, Canceled(), By("caller", ctx.clock.now()))
+        await session.refresh(own.job)
+    if own.job.status != JobStatus.CANCELED:
+        raise Conflict(f"Video {video_id} is {own.job.status} already and cannot be canceled.")
+    ctx.wake.hint("deliver")
+    ours = {"phase": own.job.status, "billable": own.job.billable}
+    return data({"id": own.job.id, "status": "failed", "greenroom": ours})
+
+
+def _job(ctx: Context, caller: Caller, wanted: VideoRequest, checked: Checked) -> Job:
+    now, callback_token, ours = ctx.clock.now(), secrets.token(), wanted.greenroom
+    request = StoredRequest(
+        body=checked.body,
+        callback_token=callback_token,
+        look_id=checked.look_id,
+        assets=checked.assets,
+        unchecked=checked.unchecked,
+    )
+    return Job(
+        id=uuid7().hex,
+        tenant_id=caller.tenant_id,
+        account_id=caller.account_id,
+        kind="video",
+        type=wanted.type,
+        request_encrypted=request.seal(ctx.secrets),
+        title=wanted.title,
+        folder_id=checked.body.get("folder_id"),
+        callback_url=wanted.callback_url,
+        callback_id=wanted.callback_id,
+        job_metadata=ours.metadata,
+        rank=-ours.priority,
+        deadline_at=ours.deadline or now + ctx.terms.deadline,
+        archive=ctx.terms.archive if ours.archive is None else ours.archive,
+        title_token=secrets.token(),
+        callback_token_sha256=secrets.digest(callback_token),
+        created_at=now,
+    )
+
+
+async def _hide(session: AsyncSession, job_id: str, by: By) -> None:
+    """Delete a video that has ended; where HeyGen has a copy and is done with it, the worker sees to that now."""
+    at_heygen = col(Job.heygen_id).isnot(None) & col(Job.slot_account_id).is_(None)
+    changes: dict[str, Any] = {
+        "deleted_at": by.now,
+        "due_at": case((at_heygen, by.now), else_=col(Job.due_at)),
+    }
+    await session.execute(
+        update(Job).where(col(Job.id) == job_id, col(Job.deleted_at).is_(None)).values(**changes)
+    )
+
+
+async def _delete_at_heygen(ctx: Context, caller: Caller, video_id: str) -> None:
+    """Delete a video that was not made through us, for who sees the whole account; raises NotFound, Unavailable."""
+    await video_at_heygen(ctx, caller, video_id)
+    with reading(NotFound.video(video_id)):
+        await connection_of(ctx, caller).heygen.delete_video(video_id)

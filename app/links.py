@@ -1,0 +1,46 @@
+"""Signed links to files: whoever holds one may read that file until it expires, without an API key."""
+
+import hmac
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
+
+
+def content_link(api_url: str, path: str, variant: str, now: datetime, keys: Sequence[bytes]) -> str:
+    """A link to one variant of the file at `path`, good for at least seven days.
+
+    Every link given out on one UTC day is the same, so that an unchanged resource keeps its ETag.
+    `keys` are newest first; the newest signs.
+    """
+    signed = _signed_part(path, variant, str(int(link_expiry(now).timestamp())))
+    return f"{api_url.rstrip('/')}{signed}&signature={_signature(keys[0], signed)}"
+
+
+def link_expiry(now: datetime) -> datetime:
+    """When a link given out at `now` ends: seven days after the end of that UTC day."""
+    day = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return day + timedelta(days=8)
+
+
+def verify(
+    path: str, variant: str, expires: str, signature: str, now: datetime, keys: Sequence[bytes]
+) -> bool:
+    """Whether the parts of a link are as we signed them with any of `keys`, and it has not expired.
+
+    Everything but `now` and `keys` may be whatever a stranger sent.
+    """
+    if not (expires.isascii() and expires.isdigit() and len(expires) <= 12):
+        return False
+    signed = _signed_part(path, variant, expires)
+    given = signature.encode("utf-8", "surrogatepass")  # compare_digest refuses text that is not ASCII
+    genuine = any(hmac.compare_digest(given, _signature(key, signed).encode()) for key in keys)
+    return genuine and now.timestamp() < int(expires)
+
+
+def _signed_part(path: str, variant: str, expires: str) -> str:
+    # The variant is quoted, so no "?" or "&" in it can pass for a delimiter.
+    return f"{path}?variant={quote(variant, safe='', errors='surrogatepass')}&expires={expires}"
+
+
+def _signature(key: bytes, signed: str) -> str:
+    return hmac.digest(key, signed.encode("utf-8", "surrogatepass"), "sha256").hex()

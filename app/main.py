@@ -1,0 +1,255 @@
+"""One running service: its parts built from the settings, the API mounted, the worker beside it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import structlog
+from fastapi import FastAPI
+from sqlalchemy import func, select
+from sqlalchemy.engine import make_url
+
+from app import accounts
+from app.accounts import EMBEDDED, Identity
+from app.api.app import create_api
+from app.clock import Clock
+from app.context import Connection, Context, Links, Pace, Terms
+from app.database import Database
+from app.heygen.catalog import Catalog
+from app.heygen.client import HeyGen
+from app.models import Account
+from app.secrets import Secrets, load_or_create
+from app.settings import HEYGEN, Settings
+from app.simulator.app import Options, Simulator
+from app.simulator.filming import BundledClip, ChildFilmer, can_film
+from app.simulator.server import running
+from app.storage import Storage
+from app.webhooks.destination import guarded_client
+from app.worker import expire, loop
+
+log = structlog.get_logger(__name__)
+
+FOLLOW_EVERY = 60.0  # seconds between two looks at the database's clock
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """Whose HeyGen account, at which address, with which key."""
+
+    identity: Identity
+    url: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where this process listens; links and the built-in simulator need to know."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+
+    @property
+    def loopback(self) -> str:
+        """The address on this machine."""
+        return f"http://127.0.0.1:{self.port}"
+
+
+def create_app(settings: Settings, address: Address, *, with_worker: bool = True) -> FastAPI:
+    """The service as one ASGI application; it starts and stops with its lifespan."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with service(settings, address) as context:
+            app.state.context = context
+            async with working(context) if with_worker else _resting():
+                yield
+
+    return create_api(lifespan=lifespan)
+
+
+@asynccontextmanager
+async def service(settings: Settings, address: Address) -> AsyncIterator[Context]:
+    """The parts of the service, ready to use; raises SchemaBehind, DatabaseInUse, AccountUnknown."""
+    async with AsyncExitStack() as stack:
+        database = Database(settings.database_url)
+        stack.push_async_callback(database.close)
+        clock = Clock()
+        if database.is_sqlite:
+            database.hold_file()
+            await database.migrate()
+        else:
+            await database.check_schema()
+            await follow_database(database, clock)
+        secrets = open_secrets(settings)
+        upstream = await _upstream(stack, settings, database, clock)
+        async with database.begin() as session:
+            account = await accounts.settle(
+                session, upstream.identity, settings.heygen_concurrency, clock.now()
+            )
+            held = await accounts.held(session, [account.id])
+        connection = await _connect(stack, settings, upstream, clock)
+        private = settings.allow_private_destinations or settings.simulated
+        callback_base = address.loopback if settings.simulated else settings.public_url
+        context = Context(
+            database=database,
+            clock=clock,
+            secrets=secrets,
+            storage=Storage(settings.storage_url),
+            connections={account.id: connection},
+            webhooks=await stack.enter_async_context(guarded_client(allow_private=private)),
+            # A simulator's links lead to its own machine; HeyGen's never lead to ours.
+            files=await stack.enter_async_context(
+                guarded_client(allow_private=private or connection.simulated)
+            ),
+            links=Links(
+                settings.api_url or settings.public_url or address.loopback, secrets.signing_keys("links")
+            ),
+            pace=_pace(settings, connection, callbacks=callback_base is not None),
+            callback_base=callback_base,
+            terms=_terms(settings, private=private),
+        )
+        if database.is_sqlite:
+            await expire.end_leases(context)
+        _announce(settings, context, upstream.identity, held)
+        yield context
+
+
+@asynccontextmanager
+async def working(context: Context) -> AsyncIterator[None]:
+    """Run the worker for as long as the block lasts, and let it end what it has begun."""
+    stopping = asyncio.Event()
+    tasks = [asyncio.create_task(loop.run(context, stopping))]
+    if not context.database.is_sqlite:
+        tasks.append(asyncio.create_task(_keep_following(context, stopping)))
+    try:
+        yield
+    finally:
+        stopping.set()
+        await asyncio.gather(*tasks)
+
+
+@asynccontextmanager
+async def _resting() -> AsyncIterator[None]:
+    yield
+
+
+def open_secrets(settings: Settings) -> Secrets:
+    """From SECRET_KEYS, or from the file beside the SQLite file, which is made on the first start."""
+    if settings.secret_keys:
+        return Secrets([key.get_secret_value() for key in settings.secret_keys])
+    file = data_folder(settings) / "secret.keys"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return Secrets(load_or_create(file))
+
+
+def data_folder(settings: Settings) -> Path:
+    """The folder of the SQLite file."""
+    return Path(make_url(settings.database_url).database or "greenroom.db").resolve().parent
+
+
+async def find_account(settings: Settings, database: Database, now: Clock) -> Account:
+    """The account these settings pay with, its row made where it is new; for commands beside the service."""
+    if settings.heygen_api_key is None:
+        identity = _embedded()
+    else:
+        key = settings.heygen_api_key.get_secret_value()
+        identity = await accounts.identify(database, settings.heygen_base_url or HEYGEN, key)
+    async with database.begin() as session:
+        return await accounts.settle(session, identity, settings.heygen_concurrency, now.now())
+
+
+def _embedded() -> Identity:
+    return Identity(EMBEDDED, "simulator", None, simulated=True)
+
+
+async def _upstream(stack: AsyncExitStack, settings: Settings, database: Database, clock: Clock) -> Upstream:
+    """HeyGen, or the built-in simulator, started here, where there is no key."""
+    if settings.heygen_api_key is not None:
+        key, url = settings.heygen_api_key.get_secret_value(), settings.heygen_base_url or HEYGEN
+        return Upstream(await accounts.identify(database, url, key), url, key)
+    folder = data_folder(settings) / "simulator"
+    filmer = ChildFilmer(folder / "films") if settings.film and can_film() else BundledClip()
+    stack.push_async_callback(filmer.close)
+    options = Options(folder=folder, concurrency=settings.heygen_concurrency, now=clock.now, filmer=filmer)
+    simulator = Simulator(options)
+    stack.push_async_callback(simulator.close)
+    return Upstream(_embedded(), await stack.enter_async_context(running(simulator)), "simulated")
+
+
+async def _connect(stack: AsyncExitStack, settings: Settings, upstream: Upstream, clock: Clock) -> Connection:
+    # httpx's timeouts count per read; the client has one deadline over each whole call.
+    http = await stack.enter_async_context(httpx.AsyncClient(timeout=httpx.Timeout(None), trust_env=False))
+    heygen = HeyGen(
+        http,
+        upstream.url,
+        upstream.key,
+        create_timeout=settings.create_timeout,
+        read_timeout=settings.read_timeout,
+    )
+    catalog = Catalog(heygen, clock.now)
+    stack.push_async_callback(catalog.aclose)
+    return Connection(heygen, catalog, upstream.identity.simulated, upstream.url)
+
+
+def _pace(settings: Settings, connection: Connection, *, callbacks: bool) -> Pace:
+    return Pace.of(
+        callbacks=callbacks,
+        simulated=connection.simulated,
+        lease=settings.lease,
+        create_timeout=settings.create_timeout,
+        key_max_age=settings.key_max_age,
+    )
+
+
+def _terms(settings: Settings, *, private: bool) -> Terms:
+    return Terms(
+        deadline=settings.deadline,
+        look_deadline=settings.look_deadline,
+        archive=settings.archive,
+        retention=settings.retention,
+        forward_fields=settings.forward_fields,
+        allow_private_destinations=private,
+        creates_a_minute=settings.rate_limit_creates,
+        reads_a_minute=settings.rate_limit_reads,
+        rate_limit_url=settings.rate_limit_url,
+    )
+
+
+def _announce(settings: Settings, context: Context, identity: Identity, held: dict[str, int]) -> None:
+    """What an operator has to know at start."""
+    if settings.simulated:
+        log.warning(
+            "simulated", meaning="No HEYGEN_API_KEY: the built-in simulator renders. Nothing is spent."
+        )
+    else:
+        log.info("heygen_account", username=identity.username, base_url=identity.base_url)
+    if context.callback_base is None:
+        log.warning("polling", meaning="PUBLIC_URL is not set: HeyGen cannot call back, so it is polled.")
+    else:
+        log.info("callbacks", base=context.callback_base)
+    for name, count in held.items():
+        log.warning("held", account=name, jobs=count, meaning="These jobs wait for the key of their account.")
+
+
+async def follow_database(database: Database, clock: Clock) -> None:
+    """Set the clock by the database's: several replicas must agree on what is due."""
+    before = clock.elapsed()
+    async with database.begin() as session:
+        told = await session.scalar(select(func.clock_timestamp()))
+    if told is not None:
+        clock.follow(told, (before + clock.elapsed()) / 2)
+
+
+async def _keep_following(context: Context, stopping: asyncio.Event) -> None:
+    while not stopping.is_set():
+        try:
+            await asyncio.wait_for(stopping.wait(), timedelta(seconds=FOLLOW_EVERY).total_seconds())
+        except TimeoutError:
+            try:
+                await follow_database(context.database, context.clock)
+            except Exception:  # noqa: BLE001 -- a database that is away is the worker's to report
+                log.warning("clock_not_followed")

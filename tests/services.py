@@ -1,0 +1,148 @@
+"""The service, its worker and a caller's endpoint, put together as the program itself does it."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.api.app import create_api
+from app.clock import Clock
+from app.context import Connection, Context, Links, Pace, Terms
+from app.database import Database, transaction_open
+from app.heygen.catalog import Catalog
+from app.heygen.client import HeyGen
+from app.secrets import Secrets
+from app.simulator.server import QuietServer
+from app.storage import Storage
+from app.webhooks.destination import guarded_client
+from app.worker import archive, deliver, poll, submit, tidy, unsure
+from app.worker.loop import sweep
+
+
+class NoTransactionTransport(httpx.AsyncHTTPTransport):
+    """Refuses a call to HeyGen while this task holds a transaction."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        assert not transaction_open.get(), "a transaction is open across a network call"
+        return await super().handle_async_request(request)
+
+
+@asynccontextmanager
+async def make_context(
+    database: Database,
+    clock: Clock,
+    secrets: Secrets,
+    accounts: Mapping[str, str],
+    folder: Path,
+    **values: Any,
+) -> AsyncIterator[Context]:
+    """A service on these tables, with a connection to HeyGen (or a simulator) at each account's URL."""
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(
+            httpx.AsyncClient(transport=NoTransactionTransport(), timeout=30)
+        )
+        guarded = await stack.enter_async_context(guarded_client(allow_private=True))
+        connections = {}
+        for account_id, url in accounts.items():
+            limit = timedelta(seconds=10)
+            heygen = HeyGen(http, url, "test-key", create_timeout=limit, read_timeout=limit)
+            catalog = Catalog(heygen, clock.now)
+            stack.push_async_callback(catalog.aclose)
+            connections[account_id] = Connection(heygen, catalog, simulated=True)
+        context = Context(
+            database=database,
+            clock=clock,
+            secrets=secrets,
+            storage=Storage(folder),
+            connections=connections,
+            webhooks=guarded,
+            files=guarded,
+            links=Links("http://greenroom.test", secrets.signing_keys("links")),
+            pace=Pace(first_poll=timedelta(seconds=60), slowest_poll=timedelta(minutes=5)),
+            callback_base=None,
+            terms=Terms(allow_private_destinations=True),
+            random=Random(7),
+        )
+        yield replace(context, **values)
+
+
+@asynccontextmanager
+async def serving(context: Context) -> AsyncIterator[Context]:
+    """The API over real HTTP; the context that comes out knows its address."""
+    with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        served = replace(context, links=replace(context.links, api_url=url), callback_base=url)
+        async with _running(create_api(served), listener):
+            yield served
+
+
+@asynccontextmanager
+async def _running(app: Any, listener: socket.socket) -> AsyncIterator[None]:
+    server = QuietServer(uvicorn.Config(app, log_config=None, lifespan="off", ws="none"))
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task
+
+
+async def run_worker(context: Context) -> int:
+    """Run every step until none has anything left to do; how many steps did something."""
+    under_way = deliver.UnderWay()
+    done = 0
+    while True:
+        found = [
+            await submit.submit_next(context),
+            await unsure.resolve_next(context),
+            await poll.poll_next(context),
+            await deliver.deliver_next(context, under_way),
+            await archive.archive_next(context),
+            await tidy.tidy_next(context),
+            await sweep(context),
+        ]
+        if not any(found):
+            return done
+        done += sum(found)
+
+
+@dataclass
+class Receiver:
+    """What a caller's endpoint got, and what it answers: the statuses in turn, then 200."""
+
+    url: str = ""
+    statuses: list[int] = field(default_factory=list)
+    requests: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+
+    @property
+    def bodies(self) -> list[bytes]:
+        """The bodies received, in order."""
+        return [body for _, body in self.requests]
+
+    async def take(self, request: Request) -> Response:
+        """Answer one webhook."""
+        self.requests.append((dict(request.headers), await request.body()))
+        return Response(status_code=self.statuses.pop(0) if self.statuses else 200)
+
+
+@asynccontextmanager
+async def receiving() -> AsyncIterator[Receiver]:
+    """A receiver over real HTTP."""
+    receiver = Receiver()
+    app = Starlette(routes=[Route("/{path:path}", receiver.take, methods=["POST"])])
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        receiver.url = f"http://127.0.0.1:{listener.getsockname()[1]}/hook"
+        async with _running(app, listener):
+            yield receiver
