@@ -29,12 +29,10 @@ def verify(
 
     Everything but `now` and `keys` may be whatever a stranger sent.
     """
-    if not (expires.isascii() and expires.isdigit() and len(expires) <= 12):
-        return False
     signed = _signed_part(path, variant, expires)
     given = signature.encode("utf-8", "surrogatepass")  # compare_digest refuses text that is not ASCII
     genuine = any(hmac.compare_digest(given, _signature(key, signed).encode()) for key in keys)
-    return genuine and now.timestamp() < int(expires)
+    return genuine and now.timestamp() < int(expires)  # a number, since we wrote it
 
 
 def _signed_part(path: str, variant: str, expires: str) -> str:

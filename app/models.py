@@ -292,6 +292,7 @@ class Submission(SQLModel, table=True):
     answered_at: datetime | None = None
     outcome: Outcome | None = Field(default=None, sa_column=Column("outcome", Text, nullable=True))
     late: bool = False  # answered after another worker had taken the job over
+    others_accepted: bool = False  # another create of the account was accepted since the send before
     http_status: int | None = None
     code: str | None = None
     heygen_id: str | None = None

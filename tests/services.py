@@ -31,6 +31,10 @@ from app.worker import archive, deliver, poll, submit, tidy, unsure
 from app.worker.loop import sweep
 
 
+TLS = httpx.create_ssl_context()
+"""Shared: reading the authorities' certificates takes longer than most tests."""
+
+
 class NoTransactionTransport(httpx.AsyncHTTPTransport):
     """Refuses a call to HeyGen while this task holds a transaction."""
 
@@ -51,9 +55,9 @@ async def make_context(
     """A service on these tables, with a connection to HeyGen (or a simulator) at each account's URL."""
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(
-            httpx.AsyncClient(transport=NoTransactionTransport(), timeout=30)
+            httpx.AsyncClient(transport=NoTransactionTransport(verify=TLS), timeout=30)
         )
-        guarded = await stack.enter_async_context(guarded_client(allow_private=True))
+        guarded = await stack.enter_async_context(guarded_client(allow_private=True, tls=TLS))
         connections = {}
         for account_id, url in accounts.items():
             limit = timedelta(seconds=10)

@@ -93,7 +93,8 @@ async def delete_asset(ctx: ContextDep, caller: CallerDep, asset_id: str) -> Res
     return data({"id": asset_id})
 
 
-@router.api_route("/{asset_id}/content", methods=["GET", "HEAD"])
+@router.get("/{asset_id}/content")
+@router.head("/{asset_id}/content", include_in_schema=False)
 async def get_content(
     asset_id: str,
     request: Request,

@@ -45,7 +45,7 @@ async def receive_callback(request: Request, ctx: ContextDep, token: str) -> Res
     return data({})
 
 
-@router.api_route("/callbacks/heygen/{token}", methods=["GET", "HEAD", "OPTIONS"])
+@router.api_route("/callbacks/heygen/{token}", methods=["GET", "HEAD", "OPTIONS"], include_in_schema=False)
 async def answer_probe() -> Response:
     """HeyGen has been seen to try an address before it uses it."""
     return data({})

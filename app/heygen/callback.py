@@ -62,7 +62,7 @@ def _values(headers: Mapping[str, str], name: str) -> list[str]:
 
 
 def _is_near(timestamp: str, now: datetime) -> bool:
-    if not re.fullmatch(r"[0-9]{1,12}", timestamp, re.ASCII):
+    if not re.fullmatch(r"[0-9]{1,12}", timestamp):
         return False
     return abs(int(timestamp) - now.timestamp()) <= TOLERANCE_SECONDS
 

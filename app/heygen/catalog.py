@@ -117,6 +117,10 @@ class Catalog:
             ("video", heygen_id), lambda: self._heygen.get_video(heygen_id), lambda _: False
         )
 
+    def remember(self, video: Video) -> None:
+        """Keep a video that was just read elsewhere, for whoever wants its links at once."""
+        self._keep(("video", video.id), video, PRIVATE_FRESH, timedelta())
+
     async def aclose(self) -> None:
         """Stop the reads that are under way."""
         tasks = list(self._reading.values())
@@ -145,14 +149,9 @@ class Catalog:
         if task is None:
             task = asyncio.create_task(self._fetch(key, fetch, is_public))
             self._reading[key] = task
-            task.add_done_callback(lambda done: self._finished(key, done))
+            task.add_done_callback(lambda _: self._reading.pop(key))
         entry: _Entry = await asyncio.shield(task)
         return entry
-
-    def _finished(self, key: Hashable, task: asyncio.Task[Any]) -> None:
-        del self._reading[key]
-        if not task.cancelled():
-            task.exception()  # asyncio complains of one that nobody looked at, as when every caller has gone
 
     async def _fetch(
         self, key: Hashable, fetch: Callable[[], Awaitable[_T]], is_public: Callable[[_T], bool]

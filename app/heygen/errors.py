@@ -143,7 +143,7 @@ def parse_retry_after(value: str | None, date: str | None = None) -> timedelta |
     An HTTP date counts from the same answer's `Date`, so that our clock and HeyGen's need not agree (RFC 9110 §10.2.3).
     """
     text = (value or "").strip()
-    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text, re.ASCII):
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
         return timedelta(seconds=min(float(text), LONGEST_WAIT.total_seconds()))
     until, since = _http_date(text), _http_date(date or "")
     if until is None or since is None:

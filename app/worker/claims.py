@@ -1,6 +1,7 @@
 """Taking due rows: each claim raises the epoch and holds a lease, whatever the row's status."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, case, select, update
@@ -9,6 +10,26 @@ from sqlmodel import col
 
 from app.context import Context
 from app.models import Job
+
+HINT_GAP = timedelta(seconds=30)
+
+
+def hinted(job: Job) -> bool:
+    """Whether a callback came since HeyGen was last asked because of one."""
+    return job.called_back_at is not None and (
+        job.hint_after is None or job.called_back_at > job.hint_after - HINT_GAP
+    )
+
+
+async def heed_hints(session: AsyncSession, jobs: Sequence[Job], now: datetime) -> None:
+    """A callback costs at most one read in thirty seconds, however often it is repeated or forged.
+
+    The rows in memory stay as they were claimed: `hinted` still tells which were.
+    """
+    asked = [job.id for job in jobs if hinted(job)]
+    if asked:
+        postpone = update(Job).where(col(Job.id).in_(asked)).values(hint_after=now + HINT_GAP)
+        await session.execute(postpone.execution_options(synchronize_session=False))
 
 
 async def take_due(

@@ -90,6 +90,7 @@ async def _write(
             body_sha256=hashlib.sha256(body).hexdigest(),
             sent_at=now,
             late=False,
+            others_accepted=False,
         )
     )
     send_before = now + ctx.pace.lease - ctx.pace.create_timeout
@@ -102,7 +103,9 @@ async def holds(session: AsyncSession, job_id: str, epoch: int, status: JobStatu
     return await session.scalar(row.with_for_update()) is not None
 
 
-async def answered(session: AsyncSession, intent: Intent, answer: Answer, now: datetime) -> None:
+async def answered(
+    session: AsyncSession, intent: Intent, answer: Answer, now: datetime, *, others_accepted: bool = False
+) -> None:
     """Keep an answer, however late: it asks for no epoch, for the id in it may be worth money."""
     current = select(col(Job.epoch)).where(col(Job.id) == intent.job_id)
     late = await session.scalar(current) != intent.epoch
@@ -116,5 +119,6 @@ async def answered(session: AsyncSession, intent: Intent, answer: Answer, now: d
             code=answer.code,
             heygen_id=answer.heygen_id,
             late=late,
+            others_accepted=others_accepted,
         )
     )

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import update
 from sqlmodel import col
 
 from app import governor, lifecycle
@@ -17,14 +16,13 @@ from app.heygen.schemas import Look, Video, look_state, video_state
 from app.lifecycle import By, Completed, Fact, Failed, Rendered
 from app.models import Job, JobStatus
 from app.remote_files import first_byte
-from app.worker.claims import put_back, take_due
+from app.worker.claims import heed_hints, hinted, put_back, take_due
 
 log = structlog.get_logger(__name__)
 
 BULK = 100  # ids in one bulk question
 AT_ONCE = 8  # single reads under way for one sweep
 GROWTH = 1.5
-HINT_GAP = timedelta(seconds=30)
 GRACE = timedelta(minutes=5)  # a 404 sooner after the create may be a replica's lag
 FILE_FIRST, FILE_SLOWEST = timedelta(seconds=2), timedelta(minutes=5)
 FILE_GIVEN_UP = timedelta(days=7)
@@ -52,19 +50,9 @@ async def claim(ctx: Context) -> list[Job]:
             soon, room = now + ctx.pace.first_poll / 2, BULK - len(jobs)
             is_video = col(Job.kind) == "video"
             jobs += await take_due(ctx, session, processing, is_video, before=soon, limit=room)
-        asked = [job.id for job in jobs if hinted(job)]
-        if asked:
-            # A callback costs at most one read in this time, however often it is repeated or forged.
-            await session.execute(update(Job).where(col(Job.id).in_(asked)).values(hint_after=now + HINT_GAP))
+        await heed_hints(session, jobs, now)
     await ctx.failpoint("poll.claimed")
     return jobs
-
-
-def hinted(job: Job) -> bool:
-    """Whether a callback came since HeyGen was last asked because of one."""
-    return job.called_back_at is not None and (
-        job.hint_after is None or job.called_back_at > job.hint_after - HINT_GAP
-    )
 
 
 async def poll(ctx: Context, jobs: list[Job]) -> None:
@@ -152,6 +140,7 @@ async def outcome(ctx: Context, job: Job) -> Fact | None:
         case "failed":
             return Failed(video.failure_code or "rendering_failed", video.failure_message)
         case "completed" if await answers(ctx, video.video_url):
+            connection.catalog.remember(video)
             link = ctx.links.content(job.id, "video", ctx.clock.now())
             return Completed(result_of(video), link)
         case "completed":

@@ -16,7 +16,7 @@ from app.lifecycle import Accepted, By, Failed
 from app.models import Account, Callback, Job, JobStatus, Outcome, Submission
 from app.worker import answers, ledger, search
 from app.worker.answers import Release
-from app.worker.claims import put_back, take_due
+from app.worker.claims import heed_hints, put_back, take_due
 from app.worker.ledger import Intent
 from app.worker.submit import act_on_account, post, record_accepted, taken
 
@@ -24,7 +24,6 @@ log = structlog.get_logger(__name__)
 
 REPEATS = tuple(timedelta(seconds=seconds) for seconds in (5, 30, 60, 120, 300, 600))
 BETWEEN_SEARCHES = timedelta(minutes=10)
-HINT_GAP = timedelta(seconds=30)
 REFUSED_ON_REPEAT = frozenset({400, 404, 409, 413})
 SERVER_ERRORS = 4  # repeats in a row answered 5xx, after which HeyGen may be replaying its own error
 UNKNOWN = "outcome_unknown"
@@ -54,19 +53,17 @@ class Unsure:
     account: Account
 
 
-def next_move(
-    sends: list[Submission], accepted_at: datetime | None, now: datetime, key_max_age: timedelta
-) -> Repeat | Search:
-    """Whether the key may be sent again. `accepted_at`: when the account last accepted a create."""
+def next_move(sends: list[Submission], now: datetime, key_max_age: timedelta) -> Repeat | Search:
+    """Whether the key may be sent again."""
     under_key = [send for send in sends if send.n == sends[-1].n]
     first, last = under_key[0], under_key[-1]
     if last.outcome == Outcome.REFUSED and last.http_status in REFUSED_ON_REPEAT:
         return Search(last.code or UNKNOWN, "HeyGen refused the repeated request.")
     if now - first.sent_at >= key_max_age or first.body_encrypted is None:
         return Search(UNKNOWN, UNKNOWN_MESSAGE)
-    errors = [send for send in under_key[-SERVER_ERRORS:] if (send.http_status or 0) >= 500]
-    # Without an accepted create since, it is an outage, and an outage is waited out.
-    if len(errors) == SERVER_ERRORS and accepted_at is not None and accepted_at > first.sent_at:
+    errors = [send for send in under_key[1:][-SERVER_ERRORS:] if (send.http_status or 0) >= 500]
+    # Where no other create was accepted meanwhile it is an outage, and an outage is waited out.
+    if len(errors) == SERVER_ERRORS and last.others_accepted:
         return Search(UNKNOWN, UNKNOWN_MESSAGE)
     return Repeat()
 
@@ -91,7 +88,7 @@ async def claim(ctx: Context) -> Unsure | None:
         sends = await ledger.history(session, job.id)
         candidates = await _candidates(session, job)
         account = (await session.scalars(select(Account).where(col(Account.id) == job.account_id))).one()
-        await session.execute(update(Job).where(col(Job.id) == job.id).values(hint_after=now + HINT_GAP))
+        await heed_hints(session, jobs, now)
     await ctx.failpoint("unsure.claimed")
     return Unsure(job, sends, candidates, account)
 
@@ -107,7 +104,7 @@ async def resolve(ctx: Context, unsure: Unsure) -> None:
     for candidate in unsure.candidates:
         if await search.confirms(ctx, job, candidate) and await _accept(ctx, job, candidate):
             return
-    move = next_move(unsure.sends, unsure.account.accepted_at, ctx.clock.now(), ctx.pace.key_max_age)
+    move = next_move(unsure.sends, ctx.clock.now(), ctx.pace.key_max_age)
     if isinstance(move, Search):
         await _search(ctx, job, move)
     elif (shut_until := _shut_until(unsure.account, ctx.clock.now())) is not None:
@@ -160,7 +157,7 @@ async def _repeat(ctx: Context, unsure: Unsure) -> None:
         if isinstance(result, Created):
             await record_accepted(ctx, session, job, intent, result)
         else:
-            await _record_doubt(ctx, session, job, intent, result)
+            await _record_doubt(ctx, session, unsure, intent, result)
             await put_back(session, job, again_at)
     await ctx.failpoint("unsure.recorded")
     # HeyGen may keep its own error and replay it for ever; the job may be there all the same.
@@ -169,8 +166,10 @@ async def _repeat(ctx: Context, unsure: Unsure) -> None:
 
 
 async def _record_doubt(
-    ctx: Context, session: AsyncSession, job: Job, intent: Intent, error: HeyGenError
+    ctx: Context, session: AsyncSession, unsure: Unsure, intent: Intent, error: HeyGenError
 ) -> None:
+    job = unsure.job
+    account = await governor.lock(session, job.account_id)
     # On a repeat, 429, 401 and 402 speak of the account alone: the first send may have been accepted.
     match error:
         case RateLimited():
@@ -180,7 +179,8 @@ async def _record_doubt(
             await act_on_account(
                 ctx, session, job.account_id, Release(error.code, REPEATS[0], pause=error.code)
             )
-    await ledger.answered(session, intent, answers.recorded(error), ctx.clock.now())
+    others = account.accepted_at is not None and account.accepted_at > unsure.sends[-1].sent_at
+    await ledger.answered(session, intent, answers.recorded(error), ctx.clock.now(), others_accepted=others)
     log.warning("repeat_failed", job_id=job.id, reason=error.reason)
 
 

@@ -431,6 +431,7 @@ def upgrade() -> None:
         sa.Column("answered_at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
         sa.Column("outcome", sa.Text(), nullable=True),
         sa.Column("late", sa.Boolean(), nullable=False),
+        sa.Column("others_accepted", sa.Boolean(), nullable=False),
         sa.Column("http_status", sa.Integer(), nullable=True),
         sa.Column("code", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("heygen_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
@@ -496,7 +497,6 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("attempts", schema=None) as batch_op:
         batch_op.create_index("attempts_of_delivery", ["delivery_id", "number"], unique=True)
-
 
 
 def downgrade() -> None:

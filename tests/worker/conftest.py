@@ -9,7 +9,9 @@ import pytest
 from sqlalchemy import func, select
 from sqlmodel import col
 
+from app import lifecycle
 from app.context import Context
+from app.lifecycle import By, Canceled
 from app.models import Event, Job, Submission, Tenant
 from app.simulator.app import Simulator
 from tests.clocks import ManualClock
@@ -40,6 +42,11 @@ class Bench:
     async def work(self) -> int:
         """Every step of the worker, until none has anything to do."""
         return await run_worker(self.context)
+
+    async def cancel(self, job_id: str) -> None:
+        """As a caller does it."""
+        async with self.context.database.begin() as session:
+            assert await lifecycle.apply(session, job_id, Canceled(), By("caller", self.clock.now()))
 
     async def pass_time(self, seconds: float, step: float = 5) -> None:
         """Let time pass in steps, with callbacks and work after each."""

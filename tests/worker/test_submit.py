@@ -1,5 +1,6 @@
 """From the queue to HeyGen: at most one paid render a job, whatever the answer, or its loss, looks like."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -95,9 +96,10 @@ async def test_an_answer_lost_after_acceptance_is_asked_for_again_under_the_same
     await bench.settle()
     assert {job.status for job in await bench.jobs()} == {JobStatus.COMPLETED}
     assert bench.renders() == 20
-    keys = [send.key for send in await bench.submissions()]
-    assert len(keys) == 40
-    assert len(set(keys)) == 20
+    # A callback may name the video before its repeat is due; then none is sent.
+    keys = Counter(send.key for send in await bench.submissions())
+    assert len(keys) == 20
+    assert max(keys.values()) == 2
 
 
 @pytest.mark.parametrize("scenario", ["drop_after_accept", "bad_json", "gateway_timeout_after_accept"])

@@ -1,0 +1,185 @@
+"""The way out of doubt: the same key while it is young, look-ups afterwards, never a new key."""
+
+from datetime import timedelta
+from itertools import pairwise
+
+import pytest
+from sqlalchemy import select
+from sqlmodel import col
+
+from app.models import Account, JobStatus, Outcome, Submission
+from app.worker.unsure import REPEATS, Repeat, Search, next_move
+from tests.conftest import START
+from tests.worker.conftest import Bench
+
+AGE = timedelta(hours=20)
+
+
+def send(number: int, at: timedelta, status: int | None = None, outcome: Outcome | None = None) -> Submission:
+    return Submission(
+        id=f"s{number}",
+        job_id="j",
+        n=1,
+        send=number,
+        epoch=1,
+        key="k",
+        body_encrypted=b"x" if number == 1 else None,
+        body_sha256="h",
+        sent_at=START + at,
+        outcome=outcome or Outcome.UNCLEAR,
+        http_status=status,
+        code="invalid_parameter" if status == 400 else None,
+    )
+
+
+FIRST = send(1, timedelta(0))
+
+
+def errors(count: int, others_accepted: bool = False) -> list[Submission]:
+    sends = [send(number, timedelta(0), 503) for number in range(2, 2 + count)]
+    sends[-1].others_accepted = others_accepted
+    return sends
+
+
+@pytest.mark.parametrize(
+    ("sends", "now_after", "move"),
+    [
+        ([FIRST], timedelta(seconds=5), Repeat()),
+        ([FIRST], AGE - timedelta(seconds=1), Repeat()),
+        ([FIRST], AGE, "outcome_unknown"),
+        ([FIRST, send(2, timedelta(hours=19))], AGE, "outcome_unknown"),
+        ([FIRST, send(2, timedelta(0), 400, Outcome.REFUSED)], timedelta(0), "invalid_parameter"),
+        ([FIRST, send(2, timedelta(0), 429, Outcome.REFUSED)], timedelta(0), Repeat()),
+        ([FIRST, send(2, timedelta(0), 401, Outcome.REFUSED)], timedelta(0), Repeat()),
+        ([FIRST, send(2, timedelta(0), 402, Outcome.REFUSED)], timedelta(0), Repeat()),
+        ([FIRST, *errors(7)], timedelta(hours=1), Repeat()),
+        ([FIRST, *errors(7, others_accepted=True)], timedelta(hours=1), "outcome_unknown"),
+        ([FIRST, *errors(3, others_accepted=True)], timedelta(hours=1), Repeat()),
+    ],
+)
+def test_the_key_is_repeated_while_it_is_young_and_may_tell(
+    sends: list[Submission], now_after: timedelta, move: Repeat | str
+) -> None:
+    found = next_move(sends, START + now_after, AGE)
+    if isinstance(move, str):
+        assert isinstance(found, Search)
+        assert found.code == move
+    else:
+        assert found == move
+
+
+async def test_an_error_kept_for_this_job_alone_ends_the_doubt_when_others_get_through(bench: Bench) -> None:
+    bench.simulator.set_scenario("replay_errors")
+    bench.simulator.set_scenario("unavailable_before_accept", times=1)
+    await bench.queue()
+    await bench.work()
+    for _ in range(12):
+        await bench.queue()
+        await bench.pass_time(600, step=60)
+    first, *others = await bench.jobs()
+    assert (first.status, first.failure_code) == (JobStatus.FAILED, "outcome_unknown")
+    assert {job.status for job in others} == {JobStatus.COMPLETED}
+    assert bench.renders() == 12
+
+
+async def test_no_key_is_sent_after_twenty_hours_and_two_empty_look_ups_end_it(bench: Bench) -> None:
+    bench.simulator.set_scenario("outage", method="POST")
+    await bench.queue(deadline_at=START + timedelta(days=7))
+    await bench.pass_time(20 * 3600 + 3600, step=600)
+    bench.simulator.clear_scenarios()
+    sends = await bench.submissions()
+    assert max(send.sent_at for send in sends) - min(send.sent_at for send in sends) < AGE
+    assert len({send.key for send in sends}) == 1
+    await bench.pass_time(1800, step=300)
+    job = await bench.job()
+    assert (job.status, job.failure_code) == (JobStatus.FAILED, "outcome_unknown")
+    assert job.slot_account_id is None
+    assert bench.renders() == 0
+
+
+async def test_an_outage_is_waited_out_and_the_render_is_made_once(bench: Bench) -> None:
+    bench.simulator.set_scenario("outage")
+    await bench.queue(3)
+    await bench.pass_time(3 * 3600, step=300)
+    bench.simulator.clear_scenarios()
+    await bench.settle()
+    assert {job.status for job in await bench.jobs()} == {JobStatus.COMPLETED}
+    assert bench.renders() == 3
+
+
+async def test_repeats_come_ever_more_slowly(bench: Bench) -> None:
+    bench.simulator.set_scenario("outage", method="POST")
+    await bench.queue()
+    await bench.pass_time(1200, step=1)
+    sent = [send.sent_at for send in await bench.submissions()]
+    gaps = [later - earlier for earlier, later in pairwise(sent)]
+    for gap, planned in zip(gaps, REPEATS, strict=False):
+        assert planned * 0.8 <= gap <= planned * 1.2 + timedelta(seconds=1)
+    assert len(gaps) >= 5
+
+
+async def test_a_callback_may_name_the_video_but_only_heygen_is_believed(bench: Bench) -> None:
+    bench.simulator.set_scenario("drop_after_accept", times=1)
+    await bench.queue()
+    await bench.work()
+    bench.simulator.set_scenario("outage", method="POST")  # no repeat can tell
+    await bench.pass_time(30)
+    job = await bench.job()
+    assert job.status == JobStatus.COMPLETED
+    assert bench.renders() == 1
+
+
+async def test_a_429_on_a_repeat_gates_the_account_and_leaves_the_doubt(bench: Bench) -> None:
+    bench.simulator.set_scenario("unavailable_before_accept", times=1)
+    await bench.queue()
+    await bench.work()
+    bench.simulator.set_scenario("rate_limited", times=1, seconds=100)
+    await bench.pass_time(10)
+    assert (await bench.job()).status == JobStatus.UNSURE
+    posts = bench.calls("POST", "/v3/videos")
+    await bench.pass_time(80)
+    assert bench.calls("POST", "/v3/videos") == posts, "nothing is sent before Retry-After"
+    await bench.settle()
+    assert (await bench.job()).status == JobStatus.COMPLETED
+    assert bench.renders() == 1
+
+
+async def test_a_401_on_a_repeat_pauses_the_account_and_leaves_the_doubt(bench: Bench) -> None:
+    bench.simulator.set_scenario("drop_after_accept", times=1)
+    bench.simulator.set_scenario("callbacks_lost")
+    await bench.queue()
+    await bench.work()
+    bench.simulator.set_scenario("unauthorized")
+    await bench.pass_time(20)
+    assert (await bench.job()).status == JobStatus.UNSURE
+    async with bench.context.database.begin() as session:
+        assert await session.scalar(select(col(Account.paused_reason))) == "unauthorized"
+    bench.simulator.clear_scenarios()
+    await bench.settle()
+    assert bench.renders() == 1
+
+
+async def test_a_job_canceled_in_doubt_is_only_looked_up_and_frees_its_slot(bench: Bench) -> None:
+    bench.simulator.set_scenario("unavailable_before_accept", times=1)
+    (job,) = await bench.queue()
+    await bench.work()
+    await bench.cancel(job.id)
+    posts = bench.calls("POST", "/v3/videos")
+    await bench.pass_time(1500, step=60)
+    job = await bench.job()
+    assert (job.status, job.slot_account_id) == (JobStatus.CANCELED, None)
+    assert bench.calls("POST", "/v3/videos") == posts
+
+
+async def test_a_job_canceled_in_doubt_that_was_made_after_all_is_followed_to_its_end(bench: Bench) -> None:
+    bench.simulator.set_scenario("drop_after_accept", times=1)
+    bench.simulator.set_scenario("callbacks_lost")
+    (job,) = await bench.queue()
+    await bench.work()
+    await bench.cancel(job.id)
+    await bench.pass_time(120)
+    job = await bench.job()
+    assert job.status == JobStatus.CANCELED
+    assert job.slot_account_id is None
+    assert job.late_result is not None
+    assert job.billable
