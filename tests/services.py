@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -28,7 +28,7 @@ from app.simulator.server import QuietServer
 from app.storage import Storage
 from app.webhooks.destination import guarded_client
 from app.worker import archive, deliver, poll, submit, tidy, unsure
-from app.worker.loop import sweep
+from app.worker.loop import due_lanes, sweep
 
 
 TLS = httpx.create_ssl_context()
@@ -106,17 +106,19 @@ async def _running(app: Any, listener: socket.socket) -> AsyncIterator[None]:
 async def run_worker(context: Context) -> int:
     """Run every step until none has anything left to do; how many steps did something."""
     under_way = deliver.UnderWay()
-    done = 0
+    steps: dict[str, Callable[[], Awaitable[bool]]] = {
+        "submit": lambda: submit.submit_next(context),
+        "unsure": lambda: unsure.resolve_next(context),
+        "poll": lambda: poll.poll_next(context),
+        "deliver": lambda: deliver.deliver_next(context, under_way),
+        "archive": lambda: archive.archive_next(context),
+        "tidy": lambda: tidy.tidy_next(context),
+        "sweep": lambda: sweep(context),
+    }
+    done = int(await sweep(context))
     while True:
-        found = [
-            await submit.submit_next(context),
-            await unsure.resolve_next(context),
-            await poll.poll_next(context),
-            await deliver.deliver_next(context, under_way),
-            await archive.archive_next(context),
-            await tidy.tidy_next(context),
-            await sweep(context),
-        ]
+        # The worker's own question: a step that it forgets would never run here either.
+        found = [await steps[name]() for name in await due_lanes(context)]
         if not any(found):
             return done
         done += sum(found)

@@ -110,6 +110,7 @@ async def test_completed_is_said_only_once_the_link_answers(bench: Bench) -> Non
 async def test_a_file_that_never_answers_fails_after_a_week_and_not_at_the_deadline(bench: Bench) -> None:
     bench.simulator.set_scenario("link_expired")
     await bench.queue()
+    await bench.pass_time(60)
     await bench.pass_time(2 * 24 * 3600, step=12 * 3600)
     assert (await bench.job()).status == JobStatus.PROCESSING
     await bench.pass_time(6 * 24 * 3600, step=12 * 3600)

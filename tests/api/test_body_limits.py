@@ -1,0 +1,164 @@
+"""How much a request may bring, and how a client learns that it was too much."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from starlette.types import Message
+
+from app.api.body_limits import DEFAULT_LIMIT, KB, MB, BodyLimits, limit_of
+from tests.api.edge import build_app, error_of, scope_of, served
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(build_app())
+    async with httpx.AsyncClient(transport=transport, base_url="http://greenroom") as client:
+        yield client
+
+
+@pytest.fixture
+async def real() -> AsyncIterator[httpx.AsyncClient]:
+    async with (
+        served(build_app()) as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as client,
+    ):
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("path", "limit"),
+    [
+        ("/v3/videos", 2 * MB),
+        ("/v3/videos/batches", 16 * MB),
+        ("/v3/avatars", 45 * MB),
+        ("/v3/assets", 101 * MB),
+        ("/callbacks/heygen", 64 * KB),
+        ("/callbacks/heygen/t", 64 * KB),
+        ("/v3/webhooks/endpoints", DEFAULT_LIMIT),
+        ("/v3/videos/v1/cancel", DEFAULT_LIMIT),
+        ("/callbacks", DEFAULT_LIMIT),
+    ],
+)
+def test_each_path_has_its_limit(path: str, limit: int) -> None:
+    assert limit_of(path) == limit
+
+
+async def in_chunks(size: int) -> AsyncIterator[bytes]:
+    for start in range(0, size, MB):
+        yield bytes(min(MB, size - start))
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_body_of_the_limit_passes_and_one_byte_more_is_refused(
+    real: httpx.AsyncClient, chunked: bool
+) -> None:
+    for size, status in ((2 * MB, 200), (2 * MB + 1, 413)):
+        answer = await real.post("/v3/videos", content=in_chunks(size) if chunked else bytes(size))
+        assert answer.status_code == status
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_refused_client_sees_why_every_time(real: httpx.AsyncClient, chunked: bool) -> None:
+    for _ in range(5):
+        size = 20 * MB
+        answer = await real.post("/callbacks/heygen/t", content=in_chunks(size) if chunked else bytes(size))
+        assert (answer.status_code, answer.headers["connection"]) == (413, "close")
+        assert error_of(answer)["code"] == "payload_too_large"
+        assert error_of(answer)["message"].startswith("The request body must be at most 64 kB on this path.")
+
+
+async def test_a_limit_holds_whatever_the_route_makes_of_it(real: httpx.AsyncClient) -> None:
+    answer = await real.post("/fail/swallow", content=in_chunks(MB))
+    assert answer.status_code == 413
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate, gzip"])
+async def test_an_encoded_body_is_refused(real: httpx.AsyncClient, encoding: str) -> None:
+    answer = await real.post("/v3/videos", content=bytes(MB), headers={"Content-Encoding": encoding})
+    assert answer.status_code == 400
+    error = error_of(answer)
+    assert (error["code"], error["param"]) == ("invalid_parameter", "Content-Encoding")
+
+
+async def test_identity_is_no_encoding(api: httpx.AsyncClient) -> None:
+    answer = await api.post("/v3/videos", content=b"abc", headers={"Content-Encoding": "identity"})
+    assert answer.json() == {"bytes": 3}
+
+
+async def test_a_body_is_read_as_json_or_refused(api: httpx.AsyncClient) -> None:
+    assert (await api.post("/v3/videos/batches", json={"a": 1})).json() == {"a": 1}
+    answer = await api.post("/v3/videos/batches", content=b'{"a": 1}')
+    assert (answer.status_code, error_of(answer)["param"]) == (400, "Content-Type")
+
+
+async def test_a_client_that_declares_much_and_sends_nothing_is_answered_all_the_same() -> None:
+    app = BodyLimits(build_app(), drain_seconds=0.05)
+    async with served(app) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST /v3/videos HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n{")
+        answer = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+        await writer.wait_closed()
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"payload_too_large" in answer
+
+
+async def test_a_client_that_waits_for_permission_is_answered_without_its_body() -> None:
+    async with served(build_app()) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        head = b"POST /v3/videos HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1000000000\r\n\r\n"
+        writer.write(head)
+        answer = await asyncio.wait_for(reader.read(), 5)  # sooner than a drain would give up
+        writer.close()
+        await writer.wait_closed()
+    assert answer.startswith(b"HTTP/1.1 413 ")
+
+
+async def test_a_body_that_ends_with_the_byte_too_many_is_answered_at_once() -> None:
+    body: list[Message] = [{"type": "http.request", "body": bytes(KB + 1), "more_body": False}]
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return body.pop()  # a second read would fail
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    app = BodyLimits(build_app(), limits={"/v3/videos": KB})
+    await app(scope_of("POST", "/v3/videos"), receive, send)
+    assert sent[0]["status"] == 413
+
+
+async def test_an_endless_body_is_not_read_for_ever() -> None:
+    read = 0
+
+    async def endless() -> Message:
+        nonlocal read
+        read += 1
+        return {"type": "http.request", "body": bytes(KB), "more_body": True}
+
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    app = BodyLimits(build_app(), limits={"/v3/videos": 4 * KB}, drain_bytes=8 * KB)
+    await app(scope_of("POST", "/v3/videos"), endless, send)
+    assert sent[0]["status"] == 413
+    assert read == 5 + 8
+
+
+@pytest.mark.parametrize("declared", [b"9" * 30, b"-1", b"x", "²".encode("latin-1")])
+async def test_a_strange_length_is_no_crash(declared: bytes) -> None:
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await build_app()(scope_of("POST", "/v3/videos", (b"content-length", declared)), receive, send)
+    assert sent[0]["status"] == (413 if declared.isdigit() else 200)

@@ -1,0 +1,196 @@
+"""Greenroom's commands as real processes: started on free ports, watched through what they say, ended by their id."""
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+
+PROJECT = Path(__file__).resolve().parent.parent
+STARTS_WITHIN = 90.0  # seconds; a loaded machine imports slowly
+LOOK_AGAIN = 0.1
+
+T = TypeVar("T")
+
+
+@dataclass
+class Program:
+    """One running command; `lines` is what it wrote to standard error."""
+
+    process: asyncio.subprocess.Process
+    lines: list[str] = field(default_factory=list)
+    url: str = ""
+    reading: list[asyncio.Task[None]] = field(default_factory=list)
+    output: bytes = b""
+    _more: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    @property
+    def log(self) -> str:
+        """Everything it said so far, for people."""
+        return "".join(self.lines)
+
+    async def said(self, pattern: str, within: float = STARTS_WITHIN) -> re.Match[str]:
+        """Wait until it says something; fails with the whole log where it ends, or takes too long, before."""
+        async with self._more:
+            try:
+                async with asyncio.timeout(within):
+                    while (found := re.search(pattern, self.log)) is None:
+                        assert self.process.returncode is None, f"ended without {pattern!r}:\n{self.log}"
+                        await self._more.wait()
+            except TimeoutError:
+                raise AssertionError(f"not said within {within} s: {pattern!r}\n{self.log}") from None
+        return found
+
+    async def ended(self, within: float = STARTS_WITHIN) -> int:
+        """Its exit code, once it has ended by itself and its last words are read."""
+        try:
+            async with asyncio.timeout(within):
+                await asyncio.gather(*self.reading)
+                return await self.process.wait()
+        except TimeoutError:
+            raise AssertionError(f"still running after {within} s:\n{self.log}") from None
+
+    async def stop(self, within: float = 30) -> int:
+        """End it as an operator does; its exit code."""
+        self.process.terminate()
+        return await self.ended(within)
+
+    async def kill(self) -> None:
+        """End it as a lost machine does: without a last word."""
+        self.process.kill()
+        await self.ended()
+
+    def freeze(self) -> None:
+        """Let it stand still, as a suspended machine does."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on, as if no time had passed."""
+        self.process.send_signal(signal.SIGCONT)
+
+    async def hear(self, stream: asyncio.StreamReader) -> None:
+        """Take down what it says until it ends."""
+        async for line in stream:
+            await self._add(line.decode())
+        await self._add("")
+
+    async def keep(self, stream: asyncio.StreamReader) -> None:
+        """Take down its standard output."""
+        self.output = await stream.read()
+
+    async def _add(self, line: str) -> None:
+        async with self._more:
+            self.lines.append(line)
+            self._more.notify_all()
+
+
+@asynccontextmanager
+async def run(folder: Path, *words: str, **environment: str) -> AsyncIterator[Program]:
+    """`greenroom` with these words, in this folder and with nothing of our own environment; killed at the end."""
+    async with run_python(folder, "-m", "app", *words, **environment) as program:
+        yield program
+
+
+@asynccontextmanager
+async def run_python(folder: Path, *words: str, **environment: str) -> AsyncIterator[Program]:
+    """A Python process in this folder that finds the project; killed at the end."""
+    # `python -m` looks in its working directory first, where a stranger's .env must not be read either.
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *words,
+        cwd=folder,
+        env=inherited | {"PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1", "COLUMNS": "200"} | environment,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    program = Program(process)
+    program.reading = [
+        asyncio.create_task(program.hear(process.stderr)),
+        asyncio.create_task(program.keep(process.stdout)),
+    ]
+    try:
+        yield program
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()  # ends a frozen one too
+        await program.ended()
+
+
+@asynccontextmanager
+async def serve(folder: Path, *words: str, **environment: str) -> AsyncIterator[Program]:
+    """`greenroom serve` on a free port, once it answers."""
+    async with run(folder, "serve", "--port", "0", *words, **environment) as program:
+        program.url = (await program.said(r"Greenroom serves at (http://\S+)"))[1]
+        await answers(program, "/healthz")
+        yield program
+
+
+@asynccontextmanager
+async def simulate(folder: Path, *words: str) -> AsyncIterator[Program]:
+    """`greenroom simulate` on a free port, without films; its ledger stays in the folder."""
+    async with run(folder, "simulate", "--port", "0", "--no-film", *words) as program:
+        program.url = (await program.said(r"The simulator serves at (http://[^;\s]+)"))[1]
+        yield program
+
+
+async def answers(program: Program, path: str) -> None:
+    """Wait until it answers 200; its port is open before it does, so that the first question may simply wait."""
+
+    async def asked(client: httpx.AsyncClient) -> bool:
+        with suppress(httpx.TransportError):
+            return (await client.get(f"{program.url}{path}")).status_code == 200
+        assert program.process.returncode is None, f"ended before it answered:\n{program.log}"
+        return False
+
+    async with httpx.AsyncClient(timeout=STARTS_WITHIN) as client:
+        await eventually(lambda: asked(client), program)
+
+
+async def eventually(
+    check: Callable[[], Awaitable[T]], *programs: Program, within: float = STARTS_WITHIN
+) -> T:
+    """Ask again and again until the answer is not false, and answer it; fails with the logs of the programs."""
+    found = None
+    try:
+        async with asyncio.timeout(within):
+            while not (found := await check()):
+                # Another process has nothing that this one could wait for.
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(asyncio.Event().wait(), LOOK_AGAIN)
+    except TimeoutError:
+        logs = "\n----\n".join(program.log for program in programs)
+        raise AssertionError(f"not within {within} s; last answer: {found!r}\n{logs}") from None
+    return found
+
+
+def settings(folder: Path, **more: str) -> dict[str, str]:
+    """The environment of a service on a SQLite file in this folder, without films."""
+    return {
+        "DATABASE_URL": f"sqlite:///{folder / 'greenroom.db'}",
+        "STORAGE_URL": str(folder / "files"),
+        "FILM": "false",
+        **more,
+    }
+
+
+async def printed_key(program: Program) -> str:
+    """The key that a simulated service prints on its first start."""
+    return (await program.said(r"(gr_[0-9a-f]{16}_\S+)"))[1]
+
+
+async def make_key(folder: Path, name: str, environment: Mapping[str, str]) -> str:
+    """What `greenroom keys create` prints."""
+    async with run(folder, "keys", "create", name, **environment) as program:
+        assert await program.ended() == 0, program.log
+    return program.output.decode().strip()

@@ -1,0 +1,20 @@
+"""Every scenario has a line that says what it does and a test that shows it."""
+
+from __future__ import annotations
+
+from app.simulator.faults import REGISTRY
+from tests.simulator import test_create_scenarios, test_later_scenarios
+from tests.simulator.scenes import SHOWN
+
+
+def test_every_scenario_is_shown_by_a_test() -> None:
+    assert test_create_scenarios, test_later_scenarios  # importing them filled SHOWN
+    assert set(REGISTRY) == SHOWN
+
+
+def test_every_scenario_says_what_it_does() -> None:
+    assert [name for name, scenario in REGISTRY.items() if not scenario.line.endswith(".")] == []
+
+
+def test_magic_arguments_set_an_option_that_exists() -> None:
+    assert [s.name for s in REGISTRY.values() if s.argument and s.argument not in s.options] == []

@@ -1,0 +1,178 @@
+"""The migrations make exactly the tables that the models describe, on both databases, and can be taken back."""
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+from sqlmodel import SQLModel
+from uuid_utils.compat import uuid7
+
+from app.database import MIGRATIONS, Database, SchemaBehind
+
+VERSIONS = "alembic_version"
+
+
+@pytest.fixture
+def server(engine_name: str, request: pytest.FixtureRequest) -> URL | None:
+    """The PostgreSQL server; None for the tests on SQLite."""
+    return None if engine_name == "sqlite" else make_url(request.getfixturevalue("postgresql"))
+
+
+@pytest.fixture
+async def empty_urls(server: URL | None, tmp_path: Path) -> AsyncIterator[list[str]]:
+    """Two databases without any table."""
+    if server is None:
+        yield [f"sqlite:///{tmp_path / name}.db" for name in ("one", "two")]
+        return
+    names = [f"empty_{uuid7().hex}" for _ in range(2)]
+    engine = create_async_engine(
+        server.set(drivername="postgresql+asyncpg"), poolclass=NullPool, isolation_level="AUTOCOMMIT"
+    )
+    async with engine.connect() as connection:
+        for name in names:
+            await connection.execute(text(f"CREATE DATABASE {name}"))
+        yield [server.set(database=name).render_as_string(hide_password=False) for name in names]
+        for name in names:
+            await connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    await engine.dispose()
+
+
+@pytest.fixture
+async def empty(empty_urls: list[str]) -> AsyncIterator[Database]:
+    """A database without any table."""
+    database = Database(empty_urls[0])
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def modelled(empty_urls: list[str]) -> AsyncIterator[Database]:
+    """A database with the tables as the models describe them."""
+    database = Database(empty_urls[1])
+    async with database.engine.begin() as connection:
+        await connection.run_sync(SQLModel.metadata.create_all)
+    yield database
+    await database.close()
+
+
+async def structure(database: Database) -> set[tuple[str, ...]]:
+    """Every column, constraint and index, in the database's own words: conditions of partial indexes too."""
+    queries = SQLITE if database.is_sqlite else POSTGRESQL
+    async with database.engine.connect() as connection:
+        rows = [tuple(map(str, row)) for query in queries for row in await connection.execute(text(query))]
+    return {tuple(re.sub(r"\s+", " ", word) for word in row) for row in rows if VERSIONS not in row}
+
+
+SQLITE = (
+    "SELECT t.name, 'column', c.name, c.type, c.\"notnull\", c.dflt_value, c.pk"
+    " FROM sqlite_master t, pragma_table_info(t.name) c WHERE t.type = 'table'",
+    'SELECT t.name, \'reference\', f."from", f."table", f."to", f.on_delete'
+    " FROM sqlite_master t, pragma_foreign_key_list(t.name) f WHERE t.type = 'table'",
+    # An index with a definition of its own; those of UNIQUE and PRIMARY KEY have none, but their columns.
+    "SELECT tbl_name, 'index', sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL",
+    "SELECT t.name, 'unique', i.origin, i.\"unique\", group_concat(c.name)"
+    " FROM sqlite_master t, pragma_index_list(t.name) i, pragma_index_info(i.name) c"
+    " WHERE t.type = 'table' AND i.origin <> 'c' GROUP BY t.name, i.name",
+)
+POSTGRESQL = (
+    "SELECT table_name, 'column', column_name, data_type, is_nullable, column_default"
+    " FROM information_schema.columns WHERE table_schema = 'public'",
+    "SELECT conrelid::regclass::text, 'constraint', conname, pg_get_constraintdef(oid)"
+    " FROM pg_constraint WHERE connamespace = 'public'::regnamespace",
+    "SELECT tablename, 'index', indexdef FROM pg_indexes WHERE schemaname = 'public'",
+)
+CHECKS = "SELECT name, sql FROM sqlite_master WHERE type = 'table'"
+
+
+def alembic(connection: Connection | None = None) -> Config:
+    """Alembic, set up as the program sets it up."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    return config
+
+
+def differences(connection: Connection) -> list[object]:
+    """What alembic would still change."""
+    context = MigrationContext.configure(connection, opts={"compare_type": True})
+    return list(compare_metadata(context, SQLModel.metadata))
+
+
+async def set_revision(database: Database, revision: str) -> None:
+    """Say that another migration was the last one."""
+    async with database.engine.begin() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = :it"), {"it": revision})
+
+
+async def test_migrated_tables_are_those_of_the_models(empty: Database, modelled: Database) -> None:
+    await empty.migrate()
+    made = await structure(empty)
+    assert made == await structure(modelled)
+    assert {row[0] for row in made} == set(SQLModel.metadata.tables)
+    async with empty.engine.connect() as connection:
+        assert await connection.run_sync(differences) == []
+
+
+async def test_a_partial_index_that_lost_its_condition_is_noticed(
+    empty: Database, modelled: Database
+) -> None:
+    await empty.migrate()
+    async with empty.engine.begin() as connection:
+        await connection.execute(text("DROP INDEX jobs_processing"))
+        await connection.execute(text("CREATE INDEX jobs_processing ON jobs (due_at)"))
+    assert await structure(empty) != await structure(modelled)
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"])
+async def test_sqlite_checks_the_same_words(empty: Database, modelled: Database) -> None:
+    """SQLite tells its CHECK constraints only in the text of the table."""
+    await empty.migrate()
+    checks = []
+    for database in (empty, modelled):
+        async with database.engine.connect() as connection:
+            tables = [(name, sql) for name, sql in await connection.execute(text(CHECKS)) if name != VERSIONS]
+        checks.append({name: sorted(re.findall(r"CONSTRAINT \w+ CHECK \(.*\)", sql)) for name, sql in tables})
+    assert checks[0] == checks[1]
+    assert len(checks[0]["jobs"]) > 0
+
+
+async def test_migrating_twice_changes_nothing(empty: Database) -> None:
+    await empty.migrate()
+    before = await structure(empty)
+    await empty.migrate()
+    assert await structure(empty) == before
+
+
+async def test_the_way_back_leaves_nothing(empty: Database) -> None:
+    await empty.migrate()
+    async with empty.engine.begin() as connection:
+        await connection.run_sync(lambda sync: command.downgrade(alembic(sync), "base"))
+    assert await structure(empty) == set()
+
+
+def test_there_is_one_newest_migration() -> None:
+    assert len(ScriptDirectory.from_config(alembic()).get_heads()) == 1
+
+
+async def test_a_database_without_tables_is_refused_and_the_command_named(empty: Database) -> None:
+    with pytest.raises(SchemaBehind, match="greenroom migrate"):
+        await empty.check_schema()
+    await empty.migrate()
+    await empty.check_schema()
+
+
+async def test_a_newer_schema_is_accepted(empty: Database) -> None:
+    """During a deployment the old version runs beside the new one for a while."""
+    await empty.migrate()
+    await set_revision(empty, "9999")
+    await empty.check_schema()
