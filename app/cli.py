@@ -5,23 +5,22 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
-import uvicorn
 from rich.console import Console
 from rich.table import Table
 
 from app import main as program
 from app import tenancy
 from app.accounts import AccountUnknown
-from app.clock import Clock
 from app.database import Database, DatabaseInUse, SchemaBehind
 from app.demo import DemoFailed, run_demo
-from app.main import Address, create_app, find_account, open_secrets
+from app.desk import Desk, at_desk, development_key
+from app.main import Address, find_account
 from app.observability import configure_logs
 from app.settings import InvalidSettings, Settings, read_settings
 from app.simulator.app import Options, Simulator
@@ -54,16 +53,17 @@ def serve(
     settings = _settings()
     with _listening(host, port) as listener:
         address = Address(host, listener.getsockname()[1])
-        service = create_app(settings, address, with_worker=worker)
-        config = uvicorn.Config(
-            service, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=120
-        )
-        server = uvicorn.Server(config)
-        _told(_first_key(settings))
-        err.print(f"Greenroom serves at http://{host}:{address.port} (stop with Ctrl-C)")
-        server.run(sockets=[listener])
-        if not server.started:
-            raise typer.Exit(1)
+        _told(_run(development_key(settings)))
+
+        async def answer() -> None:
+            async with (
+                program.service(settings, address) as context,
+                program.working(context) if worker else nullcontext(),
+            ):
+                err.print(f"Greenroom serves at http://{host}:{address.port} (stop with Ctrl-C)")
+                await program.answer(context, listener)
+
+        _run(answer())
 
 
 @app.command()
@@ -153,7 +153,7 @@ def create_tenant(
 ) -> None:
     """Make a tenant; prints the secret that signs its webhooks."""
 
-    async def create(desk: "Desk") -> str:
+    async def create(desk: Desk) -> str:
         account = await find_account(desk.settings, desk.database, desk.clock)
         async with desk.database.begin() as session:
             _, secret = await tenancy.create_tenant(
@@ -173,7 +173,7 @@ def create_tenant(
 def list_tenants() -> None:
     """List the tenants."""
 
-    async def read(desk: "Desk") -> Table:
+    async def read(desk: Desk) -> Table:
         table = Table("id", "name", "account-wide", "created", "disabled")
         async with desk.database.begin() as session:
             for tenant in await tenancy.list_tenants(session):
@@ -192,7 +192,7 @@ def create_key(
 ) -> None:
     """Make a key; prints it alone. Without --tenant, the tenant of that name is used, and made where it is missing."""
 
-    async def create(desk: "Desk") -> str:
+    async def create(desk: Desk) -> str:
         account = await find_account(desk.settings, desk.database, desk.clock)
         async with desk.database.begin() as session:
             now = desk.clock.now()
@@ -214,7 +214,7 @@ def create_key(
 def list_keys(tenant: Annotated[str, typer.Option("--tenant", help="Name or id of the tenant.")]) -> None:
     """List a tenant's keys; the secret parts are not stored."""
 
-    async def read(desk: "Desk") -> Table:
+    async def read(desk: Desk) -> Table:
         table = Table("id", "name", "created", "last used", "revoked")
         async with desk.database.begin() as session:
             found = await tenancy.find_tenant(session, tenant)
@@ -234,7 +234,7 @@ def list_keys(tenant: Annotated[str, typer.Option("--tenant", help="Name or id o
 def revoke_key(key_id: Annotated[str, typer.Argument(help="The key's id: the part after gr_.")]) -> None:
     """End a key, within five seconds."""
 
-    async def revoke(desk: "Desk") -> bool:
+    async def revoke(desk: Desk) -> bool:
         async with desk.database.begin() as session:
             return await tenancy.revoke_key(session, key_id, desk.clock.now())
 
@@ -244,55 +244,15 @@ def revoke_key(key_id: Annotated[str, typer.Argument(help="The key's id: the par
     err.print(f"The key {key_id} is revoked.")
 
 
-class Desk:
-    """What a command beside the service works on."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.database = Database(settings.database_url)
-        self.secrets = open_secrets(settings)
-        self.clock = Clock()
-
-
 def _beside(work: Callable[[Desk], Awaitable[T]]) -> T:
     """Run a short command on the tables, beside a service or without one."""
     settings = _settings(quiet=True)
 
     async def run() -> T:
-        desk = Desk(settings)
-        try:
-            # A SQLite file is the service's own; on PostgreSQL an operator decides when to migrate.
-            await (desk.database.migrate() if desk.database.is_sqlite else desk.database.check_schema())
+        async with at_desk(settings) as desk:
             return await work(desk)
-        finally:
-            await desk.database.close()
 
     return _run(run())
-
-
-def _first_key(settings: Settings) -> str | None:
-    """A development key, made on the first start of a simulated service."""
-    if not settings.simulated:
-        return None
-
-    async def create() -> str | None:
-        desk = Desk(settings)
-        try:
-            await desk.database.migrate()
-            account = await find_account(settings, desk.database, desk.clock)
-            async with desk.database.begin() as session:
-                if await tenancy.list_tenants(session):
-                    return None
-                now = desk.clock.now()
-                tenant, secret = await tenancy.create_tenant(
-                    session, "development", account.id, account_wide=True, secrets=desk.secrets, now=now
-                )
-                key = await tenancy.create_key(session, tenant.id, "development", now)
-            return f"A development key, shown once:\n  {key}\nIts webhooks are signed with:\n  {secret}"
-        finally:
-            await desk.database.close()
-
-    return _run(create())
 
 
 def _told(text: str | None) -> None:

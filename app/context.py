@@ -92,7 +92,6 @@ class Terms:
     allow_private_destinations: bool = False
     creates_a_minute: int = 600
     reads_a_minute: int = 6000
-    rate_limit_url: str = "memory://"
 
 
 @dataclass(frozen=True)

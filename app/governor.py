@@ -11,7 +11,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.models import Account, Job, JobStatus, Tenant
+from app.models import Account, Job, JobStatus, Tenant, is_status
 
 PROBE_EVERY = timedelta(minutes=5)
 REFUSALS_TO_PAUSE = 3
@@ -62,7 +62,7 @@ async def _first_in_line(session: AsyncSession, account_id: str, now: datetime) 
         .where(
             col(Job.account_id) == account_id,
             col(Job.tenant_id) == col(Tenant.id),
-            col(Job.status) == JobStatus.QUEUED,
+            is_status(JobStatus.QUEUED),
             col(Job.waits_for_id).is_(None),
             col(Job.due_at).is_(None) | (col(Job.due_at) <= now),
         )

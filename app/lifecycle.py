@@ -300,8 +300,8 @@ async def _owe_files(session: AsyncSession, job: Job, result: dict[str, Any], no
 
 async def _end_look(session: AsyncSession, job: Job, fact: Fact) -> None:
     if isinstance(fact, Completed):
-        facts = {"facts": fact.result}
-        await session.execute(update(Look).where(col(Look.id) == job.id).values(**facts))
+        look = await session.get_one(Look, job.id)
+        look.facts = (look.facts or {}) | fact.result
     else:
         # A failed look must not be handed to the next caller with the same photo.
         await session.execute(update(Look).where(col(Look.id) == job.id).values(reuse_hash=None))

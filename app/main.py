@@ -1,14 +1,17 @@
 """One running service: its parts built from the settings, the API mounted, the worker beside it."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import httpx
 import structlog
+import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import func, select
 from sqlalchemy.engine import make_url
@@ -58,15 +61,14 @@ class Address:
         return f"http://127.0.0.1:{self.port}"
 
 
-def create_app(settings: Settings, address: Address, *, with_worker: bool = True) -> FastAPI:
+def create_app(settings: Settings, address: Address) -> FastAPI:
     """The service as one ASGI application; it starts and stops with its lifespan."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with service(settings, address) as context:
+        async with service(settings, address) as context, working(context):
             app.state.context = context
-            async with working(context) if with_worker else _resting():
-                yield
+            yield
 
     return create_api(lifespan=lifespan)
 
@@ -132,9 +134,32 @@ async def working(context: Context) -> AsyncIterator[None]:
         await asyncio.gather(*tasks)
 
 
-@asynccontextmanager
-async def _resting() -> AsyncIterator[None]:
-    yield
+async def answer(context: Context, listener: socket.socket) -> None:
+    """Answer requests until the process is told to stop, by Ctrl-C or by SIGTERM, and let those under way end."""
+    config = uvicorn.Config(
+        create_api(context),
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=120,
+    )
+    await ObedientServer(config).serve(sockets=[listener])
+
+
+class ObedientServer(uvicorn.Server):
+    """Stops when it is told to, and well: uvicorn would raise the signal again, as if the process had died of it."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take Ctrl-C and SIGTERM for as long as requests are answered."""
+        told = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.signal(number, self.handle_exit) for number in told}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def open_secrets(settings: Settings) -> Secrets:
@@ -215,7 +240,6 @@ def _terms(settings: Settings, *, private: bool) -> Terms:
         allow_private_destinations=private,
         creates_a_minute=settings.rate_limit_creates,
         reads_a_minute=settings.rate_limit_reads,
-        rate_limit_url=settings.rate_limit_url,
     )
 
 

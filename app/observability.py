@@ -58,8 +58,8 @@ def configure_logs(level: str, as_json: bool | None = None) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    # httpx logs whole addresses at INFO, signed links among them; alembic tells of each empty run.
-    for name in ("httpx", "httpcore", "alembic", "aiosqlite", "sqlalchemy"):
+    # httpx logs whole addresses at INFO, signed links among them; the others tell of what nobody asked.
+    for name in ("httpx", "httpcore", "alembic", "aiosqlite", "sqlalchemy", "uvicorn", "asyncio", "PIL"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

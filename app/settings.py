@@ -1,14 +1,13 @@
 """What an operator can set: read once, checked whole, frozen."""
 
-import os
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 HEYGEN = "https://api.heygen.com"
 MARGIN = timedelta(seconds=15)
@@ -22,9 +21,23 @@ def _http_url(value: str | None) -> str | None:
     if value is None:
         return None
     parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+    if (
+        parts.scheme not in {"http", "https"}
+        or not parts.hostname
+        or parts.query
+        or parts.fragment
+        or not _port(parts)
+    ):
         raise ValueError("must be an http or https address without query, such as https://render.example.com")
     return value.rstrip("/")
+
+
+def _port(parts: SplitResult) -> bool:
+    """Whether the port, where one is given, is a port."""
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 HttpUrl = Annotated[str | None, AfterValidator(_http_url)]
@@ -39,6 +52,7 @@ class Settings(BaseSettings):
 
     database_url: str = Field(
         "sqlite:///var/greenroom.db",
+        repr=False,  # may hold a password
         description="Where everything is kept: sqlite:///path/to/file or postgresql://user:password@host/name.",
     )
     storage_url: Path = Field(
@@ -85,10 +99,6 @@ class Settings(BaseSettings):
         600, ge=1, description="Requests a minute that one key may make to create things."
     )
     rate_limit_reads: int = Field(6000, ge=1, description="Other requests a minute that one key may make.")
-    rate_limit_url: str = Field(
-        "memory://",
-        description="Where rate limits are counted: memory:// (this process) or a redis:// address.",
-    )
     create_timeout: timedelta = Field(
         timedelta(seconds=150),
         gt=timedelta(0),
@@ -124,7 +134,7 @@ class Settings(BaseSettings):
     retention: timedelta = Field(
         timedelta(days=30),
         gt=timedelta(days=1),
-        description="How long events and their links are kept, in seconds.",
+        description="How long finished deliveries and received callbacks can be looked up, in seconds.",
     )
     log_level: str = Field(
         "INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least level that is logged."
@@ -172,6 +182,13 @@ class Settings(BaseSettings):
             raise ValueError("must start with sqlite:/// or postgresql://")
         return value
 
+    @field_validator("storage_url", mode="before")
+    @classmethod
+    def _a_folder(cls, value: Any) -> Any:
+        if "://" in str(value):
+            raise ValueError("must be a folder, such as /var/lib/greenroom/files")
+        return value
+
     @field_validator("heygen_api_key")
     @classmethod
     def _not_ours(cls, key: SecretStr | None) -> SecretStr | None:
@@ -208,6 +225,21 @@ class Settings(BaseSettings):
         return self.heygen_api_key is None
 
 
+class _Given(Settings):
+    """Settings from given values alone: even validating `Settings` looks at the environment and at `.env` too."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 -- pydantic-settings passes it by name
+        init_settings: PydanticBaseSettingsSource,
+        *_: Any,
+        **__: Any,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The given values."""
+        return (init_settings,)
+
+
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """The settings of this process; raises `InvalidSettings` naming each variable and the rule it breaks.
 
@@ -217,9 +249,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         if environment is None:
             return Settings()
         values = {name.lower(): value for name, value in environment.items() if value}
-        return Settings.model_validate(
-            {name: values[name] for name in Settings.model_fields if name in values}
-        )
+        return _Given.model_validate({name: values[name] for name in Settings.model_fields if name in values})
     except ValidationError as error:
         raise InvalidSettings(
             "\n".join(_line(dict(fault)) for fault in error.errors(include_input=False))
@@ -235,8 +265,3 @@ def _line(fault: Mapping[str, Any]) -> str:
 def variables() -> dict[str, str]:
     """Each variable's name and description, as `.env.example` and the README list them."""
     return {name.upper(): field.description or "" for name, field in Settings.model_fields.items()}
-
-
-def spending_variables() -> tuple[str, ...]:
-    """The variables of this process's environment that could make a demo spend money."""
-    return tuple(name for name in os.environ if name.upper().startswith("HEYGEN_"))

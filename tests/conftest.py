@@ -25,7 +25,7 @@ from app.simulator.server import running
 from app.tenancy import create_key, create_tenant
 from tests.clocks import ManualClock
 from tests.factories import make_account
-from tests.services import TLS, Receiver, make_context, receiving, run_worker, serving
+from tests.services import Receiver, make_context, receiving, run_worker, serving
 
 START = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 

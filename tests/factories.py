@@ -11,7 +11,6 @@ from app.lifecycle import By, enqueue
 from app.models import Account, Group, Job, Look, Tenant
 from app.stored_request import StoredRequest
 
-
 LOOK = "100c0000000000000000000000000001"  # a public photo avatar of the simulator
 VOICE = "5e1a0000000000000000000000000001"
 

@@ -10,8 +10,12 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
+from uuid import uuid4
 
 import httpx
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import create_async_engine
 
 PROJECT = Path(__file__).resolve().parent.parent
 STARTS_WITHIN = 90.0  # seconds; a loaded machine imports slowly
@@ -194,3 +198,20 @@ async def make_key(folder: Path, name: str, environment: Mapping[str, str]) -> s
     async with run(folder, "keys", "create", name, **environment) as program:
         assert await program.ended() == 0, program.log
     return program.output.decode().strip()
+
+
+@asynccontextmanager
+async def new_database(server_url: str) -> AsyncIterator[str]:
+    """The URL of an empty database, without tables, on this PostgreSQL; gone afterwards."""
+    name = f"processes_{uuid4().hex}"
+    engine = create_async_engine(
+        make_url(server_url).set(drivername="postgresql+asyncpg"), isolation_level="AUTOCOMMIT"
+    )
+    async with engine.connect() as connection:
+        await connection.execute(text(f"CREATE DATABASE {name}"))
+    try:
+        yield make_url(server_url).set(database=name).render_as_string(hide_password=False)
+    finally:
+        async with engine.connect() as connection:
+            await connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+        await engine.dispose()

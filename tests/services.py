@@ -30,7 +30,6 @@ from app.webhooks.destination import guarded_client
 from app.worker import archive, deliver, poll, submit, tidy, unsure
 from app.worker.loop import due_lanes, sweep
 
-
 TLS = httpx.create_ssl_context()
 """Shared: reading the authorities' certificates takes longer than most tests."""
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, update
-from sqlmodel import col
+from sqlmodel import SQLModel, col
 
 from app.database import Database
 from app.lifecycle import (
@@ -100,8 +100,8 @@ async def read(database: Database, job_id: str) -> Job:
 async def snapshot(database: Database) -> list[Any]:
     async with database.begin() as session:
         return [
-            (await session.execute(select(table.__table__))).all()  # type: ignore[attr-defined]
-            for table in (Job, Event, Delivery, File)
+            (await session.execute(select(SQLModel.metadata.tables[name]))).all()
+            for name in ("jobs", "events", "deliveries", "files")
         ]
 
 

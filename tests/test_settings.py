@@ -1,5 +1,6 @@
 """What an operator may set: every rule, and that the example lists every setting."""
 
+import re
 import subprocess
 import sys
 from datetime import timedelta
@@ -184,3 +185,9 @@ def test_given_values_alone_count_where_they_are_given(tmp_path: Path) -> None:
         check=True,
     )
     assert seen.stdout == "True False\n"
+
+
+def test_the_readme_lists_every_setting() -> None:
+    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `([A-Z_]+)` \| [^|]* \| (.*) \|$", readme, flags=re.MULTILINE)
+    assert dict(listed) == variables()

@@ -7,12 +7,17 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
+from pydantic import WithJsonSchema
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from app.errors import ApiError, InvalidParameter, envelope
+
+# A limit arrives as text: what is wrong with it is told in HeyGen's words, not in the framework's.
+Limit50 = Annotated[str | None, WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 50})]
+Limit100 = Annotated[str | None, WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 100})]
 
 _SIGNATURE = 16  # bytes of the HMAC that a cursor carries
 

@@ -9,6 +9,7 @@ from app.api import assets, avatars, callbacks, content, health, users, videos, 
 from app.api.answers import answer_error
 from app.api.dependencies import AnswerHeaders
 from app.api.middleware import install_middleware
+from app.api.openapi import ERRORS, install_openapi
 from app.context import Context
 from app.errors import ApiError, InvalidParameter, NotFound
 
@@ -16,7 +17,14 @@ from app.errors import ApiError, InvalidParameter, NotFound
 def create_api(context: Context | None = None, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     """The application; `context` may be set later, as `app.state.context`, before the first request."""
     # The pages that FastAPI makes of the schema load scripts from other hosts: only the schema itself is served.
-    app = FastAPI(title="Greenroom", docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan)
+    app = FastAPI(
+        title="Greenroom",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+        responses=ERRORS,
+    )
     if context is not None:
         app.state.context = context
     for module in (assets, avatars, voices, videos, content, users, callbacks, health):
@@ -24,6 +32,7 @@ def create_api(context: Context | None = None, lifespan: Lifespan[FastAPI] | Non
     app.add_middleware(AnswerHeaders)
     app.add_middleware(StorableAddress)
     install_middleware(app)
+    install_openapi(app)
     return app
 
 

@@ -15,13 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.responses import Response
 
-from app.api import idempotency
+from app.api import answer_schemas, idempotency
 from app.api.answers import data, data_bytes
 from app.api.asset_intake import Received, discard, keep, own_asset, receive
 from app.api.dependencies import CallerDep, ContextDep, get_caller
 from app.api.file_answers import Described, from_storage, gone
 from app.api.idempotency import Once, OnceDep
 from app.api.look_views import asset_link
+from app.api.openapi import FILE, LINK_OR_KEY, uploads
 from app.api.upload_form import UploadForm
 from app.api.upstream import connection_of, reading
 from app.context import Context
@@ -40,7 +41,7 @@ _EXTENSIONS = {"audio/mpeg": "mp3", "application/x-subrip": "srt"}
 router = APIRouter(prefix="/v3/assets")
 
 
-@router.post("")
+@router.post("", response_model=answer_schemas.One[answer_schemas.Uploaded], openapi_extra=uploads())
 async def create_asset(request: Request, ctx: ContextDep, caller: CallerDep, once: OnceDep) -> Response:
     """Take a file in while it arrives; the same bytes are the same asset."""
     form = UploadForm(request)
@@ -52,7 +53,7 @@ async def create_asset(request: Request, ctx: ContextDep, caller: CallerDep, onc
     return await _keep_once(ctx, caller, once, received, form.filename)
 
 
-@router.get("/{asset_id}")
+@router.get("/{asset_id}", response_model=answer_schemas.One[answer_schemas.Asset])
 async def get_asset(ctx: ContextDep, caller: CallerDep, asset_id: str) -> Response:
     """One asset."""
     async with ctx.database.begin() as session:
@@ -63,7 +64,7 @@ async def get_asset(ctx: ContextDep, caller: CallerDep, asset_id: str) -> Respon
         if ours or not caller.account_wide:
             raise missing
         with reading(missing):
-            return data(dict(await connection_of(ctx, caller).heygen.get_asset(asset_id)))
+            return data(dict(await connection_of(ctx, caller).catalog.asset(asset_id)))
     return data(
         {
             "id": asset.id,
@@ -78,7 +79,7 @@ async def get_asset(ctx: ContextDep, caller: CallerDep, asset_id: str) -> Respon
     )
 
 
-@router.delete("/{asset_id}")
+@router.delete("/{asset_id}", response_model=answer_schemas.One[answer_schemas.Removed])
 async def delete_asset(ctx: ContextDep, caller: CallerDep, asset_id: str) -> Response:
     """Hide an asset."""
     now = ctx.clock.now()
@@ -93,7 +94,7 @@ async def delete_asset(ctx: ContextDep, caller: CallerDep, asset_id: str) -> Res
     return data({"id": asset_id})
 
 
-@router.get("/{asset_id}/content")
+@router.get("/{asset_id}/content", responses=FILE, openapi_extra=LINK_OR_KEY)
 @router.head("/{asset_id}/content", include_in_schema=False)
 async def get_content(
     asset_id: str,

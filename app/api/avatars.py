@@ -16,13 +16,14 @@ from starlette.responses import Response
 from uuid_utils.compat import uuid7
 
 from app import secrets
-from app.api import groups, idempotency, looks, own_looks
+from app.api import answer_schemas, groups, idempotency, looks, own_looks
 from app.api.answers import data_bytes
 from app.api.avatar_requests import AvatarRequest, parse_avatar
 from app.api.dependencies import CallerDep, ContextDep
 from app.api.idempotency import OnceDep
 from app.api.json_body import canonical, read_json
 from app.api.look_views import group_view, is_simulated, look_view
+from app.api.openapi import creates
 from app.api.photo_intake import UsablePhoto, usable_photo
 from app.api.requests import StoredAsset
 from app.api.video_checks import LATEST, SOONEST
@@ -67,7 +68,11 @@ class Wanted:
         return hashlib.sha256(canonical(same)).hexdigest()
 
 
-@router.post("/v3/avatars")
+@router.post(
+    "/v3/avatars",
+    response_model=answer_schemas.One[answer_schemas.LookCreated],
+    openapi_extra=creates(AvatarRequest),
+)
 async def create_avatar(request: Request, ctx: ContextDep, caller: CallerDep, once: OnceDep) -> Response:
     """Take a photo in and queue the making of a look; an equal one that lives is answered instead."""
     body = await read_json(request)

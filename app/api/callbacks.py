@@ -17,8 +17,10 @@ from sqlmodel.sql.sqltypes import UTCDateTime
 from starlette.responses import Response
 from uuid_utils.compat import uuid7
 
+from app.api import answer_schemas
 from app.api.answers import data
 from app.api.dependencies import ContextDep
+from app.api.openapi import NO_KEY
 from app.heygen.callback import parse
 from app.models import Callback, Job, JobStatus
 from app.secrets import digest
@@ -29,7 +31,11 @@ MOST_ROWS = 20
 router = APIRouter()
 
 
-@router.post("/callbacks/heygen/{token}")
+@router.post(
+    "/callbacks/heygen/{token}",
+    response_model=answer_schemas.One[answer_schemas.Answer],
+    openapi_extra=NO_KEY,
+)
 async def receive_callback(request: Request, ctx: ContextDep, token: str) -> Response:
     """Store what came and look at the job soon."""
     body = await request.body()

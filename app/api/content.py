@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from app.api.dependencies import ContextDep, get_caller
 from app.api.file_answers import Described, from_heygen, from_storage, gone
+from app.api.openapi import FILE, LINK_OR_KEY
 from app.api.upstream import reading
 from app.api.video_answers import LINK_FIELDS, variants_of
 from app.context import Context
@@ -37,7 +38,7 @@ _HARMLESS = {"video/mp4": "mp4", "video/webm": "webm", "image/jpeg": "jpg", "ima
 
 
 @router.head("/v3/videos/{video_id}/content", include_in_schema=False)
-@router.get("/v3/videos/{video_id}/content")
+@router.get("/v3/videos/{video_id}/content", responses=FILE, openapi_extra=LINK_OR_KEY)
 async def get_content(
     video_id: str,
     request: Request,

@@ -61,7 +61,7 @@ class Gate:
 
     def __init__(self, terms: Terms) -> None:
         self._known: OrderedDict[bytes, tuple[Caller, float]] = OrderedDict()
-        storage = storage_from_string(f"async+{terms.rate_limit_url}", wrap_exceptions=True)
+        storage = storage_from_string("async+memory://", wrap_exceptions=True)
         self._limiter = FixedWindowRateLimiter(storage)
         self._creates = _per_window(terms.creates_a_minute, CREATE_WINDOW)
         self._reads = _per_window(terms.reads_a_minute, READ_WINDOW)

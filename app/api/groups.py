@@ -9,8 +9,8 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from app.api import own_looks
-from app.api.answers import data, read_limit
+from app.api import answer_schemas, own_looks
+from app.api.answers import Limit50, data, read_limit
 from app.api.dependencies import CallerDep, ContextDep
 from app.api.look_views import group_view
 from app.api.looks import Ownership, upstream_ownership
@@ -27,11 +27,11 @@ class GroupFilter(BaseModel):
     """Which groups; HeyGen's names."""
 
     ownership: Ownership | None = None
-    limit: str | None = None
+    limit: Limit50 = None
     token: str | None = None
 
 
-@router.get("/v3/avatars")
+@router.get("/v3/avatars", response_model=answer_schemas.Page[answer_schemas.Group])
 async def list_groups(ctx: ContextDep, caller: CallerDep, which: Annotated[GroupFilter, Query()]) -> Response:
     """A page of groups."""
     limit = read_limit(which.limit, default=20, most=50)
@@ -40,7 +40,7 @@ async def list_groups(ctx: ContextDep, caller: CallerDep, which: Annotated[Group
     return await listing.answer(ours, _theirs(ctx, caller, which.ownership))
 
 
-@router.get("/v3/avatars/{group_id}")
+@router.get("/v3/avatars/{group_id}", response_model=answer_schemas.One[answer_schemas.Group])
 async def get_group(ctx: ContextDep, caller: CallerDep, group_id: str) -> Response:
     """One group."""
     async with ctx.database.begin() as session:

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from app.api import own_looks
-from app.api.answers import data, read_limit
+from app.api import answer_schemas, own_looks
+from app.api.answers import Limit50, data, read_limit
 from app.api.dependencies import CallerDep, ContextDep
 from app.api.look_views import look_view
 from app.api.two_phases import Listing, Ours, Theirs
@@ -31,11 +31,11 @@ class LookFilter(BaseModel):
     group_id: str | None = None
     avatar_type: Literal["studio_avatar", "digital_twin", "photo_avatar"] | None = None
     ownership: Ownership | None = None
-    limit: str | None = None
+    limit: Limit50 = None
     token: str | None = None
 
 
-@router.get("/v3/avatars/looks")
+@router.get("/v3/avatars/looks", response_model=answer_schemas.Page[answer_schemas.Look])
 async def list_looks(ctx: ContextDep, caller: CallerDep, which: Annotated[LookFilter, Query()]) -> Response:
     """A page of looks."""
     limit = read_limit(which.limit, default=20, most=50)
@@ -47,7 +47,7 @@ async def list_looks(ctx: ContextDep, caller: CallerDep, which: Annotated[LookFi
     return await listing.answer(_ours(ctx, caller, which, group), _theirs(ctx, caller, which, group))
 
 
-@router.get("/v3/avatars/looks/{look_id}")
+@router.get("/v3/avatars/looks/{look_id}", response_model=answer_schemas.One[answer_schemas.Look])
 async def get_look(ctx: ContextDep, caller: CallerDep, look_id: str) -> Response:
     """One look: this is how its making is followed."""
     async with ctx.database.begin() as session:

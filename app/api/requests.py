@@ -7,12 +7,23 @@ import binascii
 import json
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    JsonValue,
+    ValidationError,
+)
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from app.errors import Fault, InvalidParameter
 
@@ -68,15 +79,25 @@ def without_nulls(value: Any, verbatim: frozenset[str] = frozenset({"metadata"})
     return value
 
 
-def between(low: float, high: float) -> AfterValidator:
-    """A bound that names both its ends when broken."""
+@dataclass(frozen=True)
+class Between:
+    """Metadata of a number: a bound that names both its ends when broken."""
 
-    def check(number: float) -> float:
-        if not low <= number <= high:
-            raise broken(f"must be between {low:g} and {high:g}.")
+    low: float
+    high: float
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return handler(schema) | {"minimum": self.low, "maximum": self.high}
+
+    def _check(self, number: float) -> float:
+        if not self.low <= number <= self.high:
+            raise broken(f"must be between {self.low:g} and {self.high:g}.")
         return number
-
-    return AfterValidator(check)
 
 
 def broken(rule: str) -> PydanticCustomError:
@@ -86,6 +107,9 @@ def broken(rule: str) -> PydanticCustomError:
 
 def _integral(number: Any) -> Any:
     return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+_ONE_LINE: dict[str, JsonValue] = {"pattern": r"^[^\x00-\x1f]*$"}
 
 
 def _without_control_characters(text: str) -> str:
@@ -145,8 +169,14 @@ def _decoded(data: Any) -> Any:
 # HeyGen's clients send every number through a double: 1.0 is an integer.
 Integer = Annotated[int, BeforeValidator(_integral)]
 Identifier = Annotated[str, Field(min_length=1, max_length=255)]
-Name = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_without_control_characters)]
-Title = Annotated[str, Field(max_length=1_000), AfterValidator(_without_control_characters)]
+Name = Annotated[
+    str,
+    Field(min_length=1, max_length=255, json_schema_extra=_ONE_LINE),
+    AfterValidator(_without_control_characters),
+]
+Title = Annotated[
+    str, Field(max_length=1_000, json_schema_extra=_ONE_LINE), AfterValidator(_without_control_characters)
+]
 WebAddress = Annotated[str, Field(max_length=8_192), AfterValidator(_web_address)]  # presigned links are long
 CallbackUrl = Annotated[str, Field(max_length=2_048), AfterValidator(_web_address)]
 
@@ -170,7 +200,7 @@ class InlineAsset(WireModel):
 
     type: Literal["base64"]
     media_type: Literal["image/png", "image/jpeg"]
-    data: Annotated[bytes, BeforeValidator(_decoded), Field(repr=False)]
+    data: Annotated[bytes, BeforeValidator(_decoded), Field(repr=False, json_schema_extra={"format": "byte"})]
 
 
 AssetInput = Annotated[UrlAsset | StoredAsset | InlineAsset, Field(discriminator="type")]
@@ -180,7 +210,7 @@ class LookOptions(WireModel):
     """The object `greenroom` of a request: what HeyGen does not have. `deadline` is in UTC, unbounded here."""
 
     metadata: Annotated[dict[str, Any], AfterValidator(_small)] | None = None
-    priority: Annotated[Integer, between(-10, 10)] = 0
+    priority: Annotated[Integer, Between(-10, 10)] = 0
     deadline: Annotated[datetime, BeforeValidator(_instant)] | None = None
     reuse: bool = True
 

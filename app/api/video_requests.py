@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field
 
 from app.api.requests import (
     AssetInput,
+    Between,
     CallbackUrl,
     Identifier,
     InlineAsset,
@@ -22,7 +23,6 @@ from app.api.requests import (
     VideoOptions,
     WebAddress,
     WireModel,
-    between,
     broken,
     validate,
     without_nulls,
@@ -112,7 +112,7 @@ def _scale(number: float) -> float:
     return number
 
 
-Share = Annotated[float, between(0, 1)]
+Share = Annotated[float, Between(0, 1)]
 
 
 class ElevenLabsSettings(WireModel):
@@ -140,8 +140,8 @@ class StarfishSettings(WireModel):
 class VoiceSettings(WireModel):
     """`pitch` is in semitones."""
 
-    speed: Annotated[float, between(0.5, 1.5)] | None = None
-    pitch: Annotated[float, between(-50, 50)] | None = None
+    speed: Annotated[float, Between(0.5, 1.5)] | None = None
+    pitch: Annotated[float, Between(-50, 50)] | None = None
     volume: Share | None = None
     locale: Identifier | None = None
     engine_settings: (
@@ -152,7 +152,7 @@ class VoiceSettings(WireModel):
 
 class ColorBackground(WireModel):
     type: Literal["color"]
-    value: Annotated[str, AfterValidator(_color)]
+    value: Annotated[str, AfterValidator(_color), Field(json_schema_extra={"pattern": "^#[0-9A-Fa-f]{6}$"})]
 
 
 class ImageBackground(WireModel):
@@ -175,13 +175,18 @@ class Engine(WireModel):
 
 class Placement(WireModel):
     position: Literal["top_left", "top_right", "bottom_left", "bottom_right"] | None = None
-    offset_x: Annotated[float, between(-1, 1)] | None = None
-    offset_y: Annotated[float, between(-1, 1)] | None = None
+    offset_x: Annotated[float, Between(-1, 1)] | None = None
+    offset_y: Annotated[float, Between(-1, 1)] | None = None
 
 
 class Watermark(WireModel):
     image: AssetInput
-    scale: Annotated[float, AfterValidator(_scale)] | None = None
+    scale: (
+        Annotated[
+            float, AfterValidator(_scale), Field(json_schema_extra={"exclusiveMinimum": 0, "maximum": 2})
+        ]
+        | None
+    ) = None
     opacity: Share | None = None
     placement: Placement | None = None
 

@@ -14,10 +14,12 @@ from starlette.responses import Response
 from uuid_utils.compat import uuid7
 
 from app import secrets
-from app.api.answers import data, data_bytes, page, read_limit
+from app.api import answer_schemas
+from app.api.answers import Limit100, data, data_bytes, page, read_limit
 from app.api.dependencies import CallerDep, ContextDep
 from app.api.idempotency import OnceDep, create, hash_of
 from app.api.json_body import read_json
+from app.api.openapi import UNCHANGED, creates
 from app.api.two_phases import Listing
 from app.api.upstream import connection_of, reading
 from app.api.video_answers import tagged, video_view
@@ -30,7 +32,7 @@ from app.api.video_reads import (
     video_at_heygen,
     video_statuses,
 )
-from app.api.video_requests import VideoRequest, parse_video
+from app.api.video_requests import AvatarVideo, ImageVideo, VideoRequest, parse_video
 from app.context import Context
 from app.errors import Conflict, InvalidParameter, NotFound
 from app.lifecycle import By, Canceled, apply, enqueue
@@ -47,7 +49,11 @@ DELETED_KNOWN = timedelta(hours=24)
 """How long a repeated DELETE is told that it is done: the answer to the first one may have been lost."""
 
 
-@router.post("")
+@router.post(
+    "",
+    response_model=answer_schemas.One[answer_schemas.VideoCreated],
+    openapi_extra=creates(AvatarVideo, ImageVideo),
+)
 async def create_video(request: Request, ctx: ContextDep, caller: CallerDep, once: OnceDep) -> Response:
     """Accept a video for rendering."""
     body = await read_json(request)
@@ -70,13 +76,13 @@ async def create_video(request: Request, ctx: ContextDep, caller: CallerDep, onc
     return answer
 
 
-@router.get("")
+@router.get("", response_model=answer_schemas.Page[answer_schemas.Video])
 async def get_videos(
     ctx: ContextDep,
     caller: CallerDep,
     title: str | None = None,
     folder_id: str | None = None,
-    limit: str | None = None,
+    limit: Limit100 = None,
     token: str | None = None,
 ) -> Response:
     """A page of videos, newest first."""
@@ -86,7 +92,7 @@ async def get_videos(
     return await listing.answer(partial(own_page, ctx, caller, filters), theirs)
 
 
-@router.get("/statuses")
+@router.get("/statuses", response_model=answer_schemas.Page[answer_schemas.VideoStatus])
 async def get_statuses(
     ctx: ContextDep, caller: CallerDep, video_ids: Annotated[list[str] | None, Query()] = None
 ) -> Response:
@@ -97,7 +103,7 @@ async def get_statuses(
     return page(await video_statuses(ctx, caller, ids), None)
 
 
-@router.get("/{video_id}")
+@router.get("/{video_id}", response_model=answer_schemas.One[answer_schemas.Video], responses=UNCHANGED)
 async def get_video(
     video_id: str, ctx: ContextDep, caller: CallerDep, if_none_match: Annotated[str | None, Header()] = None
 ) -> Response:
@@ -109,7 +115,7 @@ async def get_video(
     return tagged(video_view(ctx, own, ctx.clock.now()), if_none_match)
 
 
-@router.delete("/{video_id}")
+@router.delete("/{video_id}", response_model=answer_schemas.One[answer_schemas.VideoRemoved])
 async def delete_video(video_id: str, ctx: ContextDep, caller: CallerDep) -> Response:
     """Hide a video at once; the worker cancels what is under way and deletes HeyGen's copy."""
     now = ctx.clock.now()
@@ -129,7 +135,7 @@ async def delete_video(video_id: str, ctx: ContextDep, caller: CallerDep) -> Res
     return data({"id": video_id, "deleted": True})
 
 
-@router.post("/{video_id}/cancel")
+@router.post("/{video_id}/cancel", response_model=answer_schemas.One[answer_schemas.VideoCanceled])
 async def cancel_video(video_id: str, ctx: ContextDep, caller: CallerDep) -> Response:
     """Withdraw a video; `billable` tells whether HeyGen may have it already."""
     async with ctx.database.begin() as session:

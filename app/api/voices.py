@@ -8,7 +8,8 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from app.api.answers import data, page, read_limit
+from app.api import answer_schemas
+from app.api.answers import Limit100, data, page, read_limit
 from app.api.dependencies import CallerDep, ContextDep
 from app.api.upstream import connection_of, reading, shown
 from app.errors import NotFound
@@ -23,11 +24,11 @@ class VoiceFilter(BaseModel):
     engine: str | None = None
     language: str | None = None
     gender: str | None = None
-    limit: str | None = None
+    limit: Limit100 = None
     token: str | None = None
 
 
-@router.get("/v3/voices")
+@router.get("/v3/voices", response_model=answer_schemas.Page[answer_schemas.Voice])
 async def list_voices(ctx: ContextDep, caller: CallerDep, which: Annotated[VoiceFilter, Query()]) -> Response:
     """A page of voices; private ones belong to the HeyGen account, so only those who see all of it see them."""
     limit = read_limit(which.limit, default=20, most=100)
@@ -45,7 +46,7 @@ async def list_voices(ctx: ContextDep, caller: CallerDep, which: Annotated[Voice
     return page([shown(voice) for voice in found.items], found.next_token)
 
 
-@router.get("/v3/voices/{voice_id}")
+@router.get("/v3/voices/{voice_id}", response_model=answer_schemas.One[answer_schemas.Voice])
 async def get_voice(ctx: ContextDep, caller: CallerDep, voice_id: str) -> Response:
     """One voice."""
     missing = NotFound.voice(voice_id)

@@ -117,6 +117,12 @@ class Catalog:
             ("video", heygen_id), lambda: self._heygen.get_video(heygen_id), lambda _: False
         )
 
+    async def asset(self, heygen_id: str) -> Mapping[str, Any]:
+        """One asset."""
+        return await self._read(
+            ("asset", heygen_id), lambda: self._heygen.get_asset(heygen_id), lambda _: False
+        )
+
     def remember(self, video: Video) -> None:
         """Keep a video that was just read elsewhere, for whoever wants its links at once."""
         self._keep(("video", video.id), video, PRIVATE_FRESH, timedelta())

@@ -14,6 +14,7 @@ from app.heygen.schemas import Video
 from app.models import Event, File, Job
 from app.remote_files import FileUnavailable, open_file, pieces
 from app.storage import TooLarge, WrongLength
+from app.worker.claims import served
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +56,7 @@ async def claim(ctx: Context) -> Owed | None:
         due = (
             select(col(File.job_id), col(File.variant))
             .join(Job, col(Job.id) == col(File.job_id))
-            .where(col(File.due_at) <= now, col(Job.account_id).in_(list(ctx.connections)))
+            .where(col(File.due_at) <= now, served(ctx))
             .order_by(col(File.due_at))
             .limit(1)
             .with_for_update(of=File, skip_locked=True)

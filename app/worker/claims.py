@@ -14,6 +14,12 @@ from app.models import Job
 HINT_GAP = timedelta(seconds=30)
 
 
+def served(ctx: Context) -> ColumnElement[bool]:
+    """The jobs of accounts that this process has a key for."""
+    # Not the bare column: SQLite would then look up by account, and read every job that the account ever had.
+    return (col(Job.account_id) + "").in_(list(ctx.connections))
+
+
 def hinted(job: Job) -> bool:
     """Whether a callback came since HeyGen was last asked because of one."""
     return job.called_back_at is not None and (
@@ -42,17 +48,17 @@ async def take_due(
     now = ctx.clock.now()
     lease_until = now + ctx.pace.lease
     free = col(Job.lease_until).is_(None) | (col(Job.lease_until) <= now)
-    known = col(Job.account_id).in_(list(ctx.connections))
     due = (
         select(col(Job.id))
-        .where(*conditions, known, col(Job.due_at) <= before, free)
+        .where(*conditions, served(ctx), col(Job.due_at) <= before, free)
         .order_by(col(Job.due_at))
         .limit(limit)
         .with_for_update(skip_locked=True)
+        .cte("due")  # a subquery could run more than once, and lock more rows than the limit
     )
     rows = await session.scalars(
         update(Job)
-        .where(col(Job.id).in_(due))
+        .where(col(Job.id).in_(select(due.c.id)))
         .values(epoch=col(Job.epoch) + 1, lease_until=lease_until, due_at=lease_until)
         .returning(Job)
         .execution_options(populate_existing=True)

@@ -11,7 +11,7 @@ from sqlmodel import col
 from uuid_utils.compat import uuid7
 
 from app.context import Context
-from app.models import Attempt, Delivery, DeliveryStatus, Event, WebhookSecret
+from app.models import Attempt, Delivery, DeliveryStatus, Event, WebhookSecret, is_status
 from app.webhooks import destination, schedule, signing
 
 log = structlog.get_logger(__name__)
@@ -58,17 +58,18 @@ async def claim(ctx: Context, under_way: UnderWay) -> Due | None:
         owed = (
             select(col(Delivery.id))
             .where(
-                col(Delivery.status) == DeliveryStatus.OWED,
+                is_status(DeliveryStatus.OWED),
                 col(Delivery.due_at) <= now,
                 col(Delivery.tenant_id).notin_(under_way.busy()),
             )
             .order_by(col(Delivery.due_at))
             .limit(1)
             .with_for_update(skip_locked=True)
+            .cte("owed")
         )
         delivery = await session.scalar(
             update(Delivery)
-            .where(col(Delivery.id).in_(owed))
+            .where(col(Delivery.id).in_(select(owed.c.id)))
             .values(
                 epoch=col(Delivery.epoch) + 1,
                 attempts=col(Delivery.attempts) + 1,

@@ -1,7 +1,7 @@
 """The sweeps: deadlines that passed, leases that ran out, videos whose look is done, accounts to look at again."""
 
 import structlog
-from sqlalchemy import case, select, update
+from sqlalchemy import select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
@@ -10,7 +10,7 @@ from app import governor, lifecycle
 from app.context import Context
 from app.heygen.errors import HeyGenError
 from app.lifecycle import By, Expired, Fact, Released, Unclear
-from app.models import Account, Delivery, File, Job, JobStatus, Submission
+from app.models import Account, Delivery, DeliveryStatus, File, Job, JobStatus, Submission, is_status
 from app.worker.submit import FIRST_REPEAT
 
 log = structlog.get_logger(__name__)
@@ -46,7 +46,7 @@ async def reap(ctx: Context) -> bool:
         now = ctx.clock.now()
         lost = (
             select(col(Job.id), col(Job.epoch))
-            .where(col(Job.status) == JobStatus.SUBMITTING, col(Job.lease_until) <= now)
+            .where(is_status(JobStatus.SUBMITTING), col(Job.lease_until) <= now)
             .order_by(col(Job.lease_until))
             .limit(AT_ONCE)
             .with_for_update(skip_locked=True)
@@ -117,10 +117,16 @@ async def end_leases(ctx: Context) -> None:
     """For the one process of a SQLite file that has just started: whoever held a lease is gone."""
     async with ctx.database.begin() as session:
         now = ctx.clock.now()
-        leased = update(Job).where(col(Job.lease_until) > now)
-        # A leased row that is not being submitted comes up again at the end of its lease, which is now.
-        due = case((col(Job.status) == JobStatus.SUBMITTING, col(Job.due_at)), else_=now)
-        await session.execute(leased.values(lease_until=now, due_at=due))
-        for table in (Delivery, File):
-            held = update(table).where(col(table.lease_until) > now, col(table.due_at).isnot(None))
-            await session.execute(held.values(lease_until=None, due_at=now))
+        leased = col(Job.lease_until) > now
+        await session.execute(
+            update(Job).where(is_status(JobStatus.SUBMITTING), leased).values(lease_until=now)
+        )
+        # A leased row that is not being submitted comes up again at the end of its lease, which is now. One statement
+        # for each partial index: the finished rows are not read.
+        ended = col(Job.finished_at).isnot(None) & col(Job.due_at).isnot(None)
+        for index in (is_status(JobStatus.UNSURE), is_status(JobStatus.PROCESSING), ended):
+            held = update(Job).where(index, leased, col(Job.due_at).isnot(None))
+            await session.execute(held.values(lease_until=now, due_at=now))
+        for table, owed in ((Delivery, is_status(DeliveryStatus.OWED)), (File, true())):
+            taken = update(table).where(owed, col(table.due_at).isnot(None), col(table.lease_until) > now)
+            await session.execute(taken.values(lease_until=None, due_at=now))

@@ -4,16 +4,17 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import exists, literal, or_, select, union_all
+from sqlalchemy import ColumnElement, false, literal, or_, select, union_all
+from sqlalchemy.orm import Mapped
 from sqlmodel import col
 
 from app.context import Context
-from app.models import Account, Delivery, DeliveryStatus, File, Job, JobStatus
-from app.worker import archive, deliver, expire, poll, submit, tidy, unsure
+from app.models import Account, Delivery, DeliveryStatus, File, Job, JobStatus, is_status
+from app.worker import archive, deliver, expire, poll, prune, submit, tidy, unsure
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +50,7 @@ def lanes(ctx: Context, submits: int = 64) -> list[Lane]:
         Lane("archive", lambda: archive.claim(ctx), lambda it: archive.archive(ctx, it), 4),
         Lane("tidy", lambda: tidy.claim(ctx), lambda it: tidy.tidy(ctx, it), 4),
         Lane("sweep", lambda: sweep(ctx), _nothing, 1),
+        Lane("prune", lambda: prune.prune(ctx), _nothing, 1),
     ]
 
 
@@ -121,6 +123,7 @@ async def _pulse(ctx: Context, stopping: asyncio.Event) -> None:
         if loop.time() >= next_sweep:
             next_sweep = loop.time() + SWEEPS_EVERY
             ctx.wake.hint("sweep")
+            ctx.wake.hint("prune")
         with suppress(TimeoutError):
             await asyncio.wait_for(stopping.wait(), PULSE * (1 + ctx.random.uniform(-0.2, 0.2)))
 
@@ -128,25 +131,38 @@ async def _pulse(ctx: Context, stopping: asyncio.Event) -> None:
 async def due_lanes(ctx: Context) -> list[str]:
     """The lanes that have work due now: one statement, one index probe a lane."""
     now = ctx.clock.now()
-    mine = col(Job.account_id).in_(list(ctx.connections))
-    due = col(Job.due_at) <= now
-    free = or_(col(Job.lease_until).is_(None), col(Job.lease_until) <= now)
-    queued = (col(Job.status) == JobStatus.QUEUED, col(Job.waits_for_id).is_(None), mine)
-    ready = or_(col(Job.due_at).is_(None), due)
+    free = (col(Job.lease_until).is_(None) | (col(Job.lease_until) <= now), served(ctx))
     unfinished = (col(Job.finished_at).is_(None), col(Job.rendered_at).is_(None))
     questions = {
-        "submit": exists().where(*queued, ready),
-        "unsure": exists().where(col(Job.status) == JobStatus.UNSURE, due, free, mine),
-        "poll": exists().where(col(Job.status) == JobStatus.PROCESSING, due, free, mine),
-        "tidy": exists().where(col(Job.finished_at).isnot(None), due, free, mine),
-        "deliver": exists().where(col(Delivery.status) == DeliveryStatus.OWED, col(Delivery.due_at) <= now),
-        "archive": exists().where(col(File.due_at) <= now),
+        "submit": or_(false(), *(_queued(account_id, now) for account_id in ctx.connections)),
+        "unsure": _due(col(Job.due_at), now, is_status(JobStatus.UNSURE), *free),
+        "poll": _due(col(Job.due_at), now, is_status(JobStatus.PROCESSING), *free),
+        "tidy": _due(col(Job.due_at), now, col(Job.finished_at).isnot(None), *free),
+        "deliver": _due(col(Delivery.due_at), now, is_status(DeliveryStatus.OWED)),
+        "archive": _due(col(File.due_at), now),
         "sweep": or_(
-            exists().where(*unfinished, col(Job.deadline_at) <= now),
-            exists().where(col(Job.status) == JobStatus.SUBMITTING, col(Job.lease_until) <= now),
-            exists().where(col(Account.probe_at) <= now),
+            _due(col(Job.deadline_at), now, *unfinished),
+            _due(col(Job.lease_until), now, is_status(JobStatus.SUBMITTING)),
+            _due(col(Account.probe_at), now),
         ),
     }
     asked = union_all(*(select(literal(name)).where(question) for name, question in questions.items()))
     async with ctx.database.begin() as session:
         return list((await session.execute(asked)).scalars())
+
+
+def _due(instant: Mapped[Any], now: datetime, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Whether there is a row whose instant has come."""
+    # Asked for in the order of its index, not by EXISTS: for any one of many PostgreSQL would read the whole table.
+    first = select(instant).where(*conditions, instant <= now).order_by(instant).limit(1)
+    return first.scalar_subquery().isnot(None)
+
+
+def _queued(account_id: str, now: datetime) -> ColumnElement[bool]:
+    """Whether the account has a job that may be sent now."""
+    ready = col(Job.due_at).is_(None) | (col(Job.due_at) <= now)
+    queue = select(col(Job.id)).where(
+        col(Job.account_id) == account_id, is_status(JobStatus.QUEUED), col(Job.waits_for_id).is_(None), ready
+    )
+    first = queue.order_by(col(Job.tenant_id), col(Job.rank), col(Job.id)).limit(1)
+    return first.scalar_subquery().isnot(None)

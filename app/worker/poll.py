@@ -14,7 +14,7 @@ from app.context import Connection, Context
 from app.heygen.errors import AccountBlocked, HeyGenError, Missing, RateLimited
 from app.heygen.schemas import Look, Video, look_state, video_state
 from app.lifecycle import By, Completed, Fact, Failed, Rendered
-from app.models import Job, JobStatus
+from app.models import Job, JobStatus, is_status
 from app.remote_files import first_byte
 from app.worker.claims import heed_hints, hinted, put_back, take_due
 
@@ -27,7 +27,15 @@ GRACE = timedelta(minutes=5)  # a 404 sooner after the create may be a replica's
 FILE_FIRST, FILE_SLOWEST = timedelta(seconds=2), timedelta(minutes=5)
 FILE_GIVEN_UP = timedelta(days=7)
 CREDIT_CODES = frozenset({"movio_payment_insufficient_credit", "insufficient_credit"})
-LOOK_FACTS = ("gender", "default_voice_id", "supported_api_engines", "preferred_orientation", "tags")
+LOOK_FACTS = (
+    "gender",
+    "default_voice_id",
+    "supported_api_engines",
+    "preferred_orientation",
+    "image_width",
+    "image_height",
+    "tags",
+)
 
 
 async def poll_next(ctx: Context) -> bool:
@@ -41,7 +49,7 @@ async def poll_next(ctx: Context) -> bool:
 
 async def claim(ctx: Context) -> list[Job]:
     """Up to a hundred jobs that are due, and those that soon would be: one question tells of all."""
-    processing = col(Job.status) == JobStatus.PROCESSING
+    processing = is_status(JobStatus.PROCESSING)
     async with ctx.database.begin() as session:
         now = ctx.clock.now()
         jobs = await take_due(ctx, session, processing, before=now, limit=BULK)
@@ -125,6 +133,7 @@ async def ask(ctx: Context, job: Job) -> None:
         source = "callback" if hinted(job) else "poll"
         if not await lifecycle.apply(session, job.id, fact, By(source, now, job.epoch)):
             return
+    log.info("job_moved", job_id=job.id, fact=type(fact).__name__, by=source)
     ctx.wake.hint("deliver")
     ctx.wake.hint("archive")
     ctx.wake.hint("submit")  # a slot may be free, a look may be ready
@@ -154,7 +163,7 @@ def _of_look(look: Look) -> Fact | None:
         case "failed":
             return Failed(look.error_code or "training_failed", look.error_message)
         case "ready":
-            return Completed({name: look.raw.get(name) for name in LOOK_FACTS})
+            return Completed({name: look.raw[name] for name in LOOK_FACTS if look.raw.get(name) is not None})
         case _:
             return None
 

@@ -13,7 +13,7 @@ from app.context import Context
 from app.heygen.errors import AccountBlocked, HeyGenError, RateLimited, Refused
 from app.heygen.schemas import Created
 from app.lifecycle import Accepted, By, Failed
-from app.models import Account, Callback, Job, JobStatus, Outcome, Submission
+from app.models import Account, Callback, Job, JobStatus, Outcome, Submission, is_status
 from app.worker import answers, ledger, search
 from app.worker.answers import Release
 from app.worker.claims import heed_hints, put_back, take_due
@@ -81,7 +81,7 @@ async def claim(ctx: Context) -> Unsure | None:
     """The job in doubt that is most overdue."""
     async with ctx.database.begin() as session:
         now = ctx.clock.now()
-        jobs = await take_due(ctx, session, col(Job.status) == JobStatus.UNSURE, before=now, limit=1)
+        jobs = await take_due(ctx, session, is_status(JobStatus.UNSURE), before=now, limit=1)
         if not jobs:
             return None
         job = jobs[0]

@@ -1,8 +1,8 @@
 """first tables."""
 
-from alembic import op
 import sqlalchemy as sa
 import sqlmodel
+from alembic import op
 
 revision = "0001"
 down_revision = None

@@ -1,0 +1,193 @@
+"""The commands, as an operator types them: what they print, what they refuse, and how the service starts and stops."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.api.callers import VIDEO
+from tests.processes import (
+    Program,
+    eventually,
+    new_database,
+    printed_key,
+    run,
+    run_python,
+    serve,
+    settings,
+    simulate,
+)
+
+pytestmark = pytest.mark.timeout(300)
+
+ALONE = re.compile(r"gr_[0-9a-f]{16}_[A-Za-z0-9_-]{43,}")
+SECRET = "used in tests alone and nowhere else"
+
+
+async def said_by(folder: Path, *words: str, code: int = 0, **environment: str) -> tuple[str, str]:
+    """(standard output, standard error) of a command that ends with this code."""
+    async with run(folder, *words, **environment) as program:
+        assert await program.ended() == code, program.log
+    return program.output.decode(), program.log
+
+
+def reads_as(url: str, key: str, status: int) -> Callable[[], Awaitable[bool]]:
+    """Whether a key is answered like this now."""
+
+    async def read() -> bool:
+        async with httpx.AsyncClient(headers={"x-api-key": key}) as client:
+            return (await client.get(f"{url}/v3/users/me")).status_code == status
+
+    return read
+
+
+async def test_every_command_explains_itself(tmp_path: Path) -> None:
+    # In one process: importing everything takes longer than all of the commands together.
+    program = (
+        "from typer.testing import CliRunner\n"
+        "from app.cli import app\n"
+        "for words in ('', 'serve', 'worker', 'migrate', 'demo', 'simulate', 'tenants', 'tenants create',"
+        " 'tenants list', 'keys', 'keys create', 'keys list', 'keys revoke'):\n"
+        "    result = CliRunner().invoke(app, [*words.split(), '--help'])\n"
+        "    print(words, result.exit_code, len(result.output.splitlines()) > 5, sep='|')\n"
+    )
+    async with run_python(tmp_path, "-c", program) as told:
+        assert await told.ended() == 0, told.log
+    lines = told.output.decode().splitlines()
+    assert len(lines) == 13
+    assert {line.partition("|")[2] for line in lines} == {"0|True"}
+
+
+async def test_keys_are_made_listed_and_ended_beside_a_running_service(tmp_path: Path) -> None:
+    here = settings(tmp_path)
+    async with serve(tmp_path, **here) as greenroom:
+        first = await printed_key(greenroom)
+        assert await reads_as(greenroom.url, first, 200)()
+
+        printed, told = await said_by(tmp_path, "keys", "create", "shop", **here)
+        key = printed.removesuffix("\n")
+        assert ALONE.fullmatch(key), "nothing else stands on standard output"
+        assert key not in told
+        assert "whsec_" in told, "the tenant that was made with it has a webhook secret"
+        await eventually(reads_as(greenroom.url, key, 200), greenroom, within=5)
+
+        other, _ = await said_by(tmp_path, "keys", "create", "second", "--tenant", "shop", **here)
+        key_id = key.split("_")[1]
+        (listed, _), (tenants, _), (_, refused) = await asyncio.gather(
+            said_by(tmp_path, "keys", "list", "--tenant", "shop", **here),
+            said_by(tmp_path, "tenants", "list", **here),
+            said_by(tmp_path, "keys", "create", "third", "--tenant", "nobody", code=1, **here),
+        )
+        assert key_id in listed
+        assert other.split("_")[1] in listed
+        assert key not in listed
+        assert "development" in tenants
+        assert "shop" in tenants
+        assert "there is no tenant 'nobody'" in refused
+
+        await said_by(tmp_path, "keys", "revoke", key_id, **here)
+        await eventually(reads_as(greenroom.url, key, 401), greenroom, within=5)
+        assert await reads_as(greenroom.url, first, 200)()
+        await said_by(tmp_path, "keys", "revoke", key_id, code=1, **here)
+
+
+async def test_one_service_holds_a_sqlite_file_and_stops_well_when_told(tmp_path: Path) -> None:
+    here = settings(tmp_path)
+    async with serve(tmp_path, **here) as first:
+        _, told = await said_by(tmp_path, "serve", "--port", "0", code=1, **here)
+        assert "greenroom.db is served by another process already; use PostgreSQL to run several" in told
+        assert "Traceback" not in told
+        assert "serves at" not in told
+        assert await first.stop(within=10) == 0, first.log
+        assert "Traceback" not in first.log
+
+
+async def test_wrong_settings_stop_the_start_and_are_named_with_their_rule(tmp_path: Path) -> None:
+    wrong = {
+        "HEYGEN_API_KEY": "gr_0123456789abcdef_somebody",
+        "HEYGEN_CONCURRENCY": "0",
+        "PUBLIC_URL": "render.example.com",
+        "SECRET_KEYS": "short",
+        "DATABASE_URL": "mysql://host/name",
+    }
+    unfit = {"HEYGEN_BASE_URL": "http://127.0.0.1:9"}
+    (_, first), (_, second) = await asyncio.gather(
+        said_by(tmp_path, "serve", "--port", "0", code=2, **wrong),
+        said_by(tmp_path, "serve", "--port", "0", code=2, **unfit),
+    )
+    assert "HEYGEN_API_KEY: is a Greenroom key; put the key of your HeyGen account here" in first
+    assert "HEYGEN_CONCURRENCY: " in first
+    assert "PUBLIC_URL: must be an http or https address" in first
+    assert "SECRET_KEYS: each key must have 32 characters or more" in first
+    assert "DATABASE_URL: must start with sqlite:/// or postgresql://" in first
+    assert "HEYGEN_API_KEY is required with HEYGEN_BASE_URL" in second
+    for told in (first, second):
+        assert "Traceback" not in told
+        assert "somebody" not in told, "no value is repeated: it may be a secret"
+
+
+@pytest.fixture
+async def own_postgresql(postgresql: str) -> AsyncIterator[str]:
+    async with new_database(postgresql) as url:
+        yield url
+
+
+async def test_on_postgresql_a_service_waits_for_its_operator_to_migrate(
+    tmp_path: Path, own_postgresql: str
+) -> None:
+    here = settings(
+        tmp_path,
+        DATABASE_URL=own_postgresql,
+        SECRET_KEYS=SECRET,
+        HEYGEN_API_KEY="any",
+        HEYGEN_BASE_URL="http://127.0.0.1:9",
+    )
+    for words in (("serve", "--port", "0"), ("tenants", "list")):
+        _, told = await said_by(tmp_path, *words, code=1, **here)
+        assert "the database schema is behind this version; run: greenroom migrate" in told
+        assert "Traceback" not in told
+    for _ in range(2):
+        _, told = await said_by(tmp_path, "migrate", **here)
+        assert "The schema is up to date." in told
+    assert "development" not in (await said_by(tmp_path, "tenants", "list", **here))[0]
+
+
+async def test_a_key_never_renders_the_simulators_old_queue_for_money(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        simulated = await stack.enter_async_context(serve(tmp_path, "--no-worker", **settings(tmp_path)))
+        key = await printed_key(simulated)
+        old = await create(simulated, key)
+        assert await simulated.stop() == 0
+        heygen = await stack.enter_async_context(simulate(tmp_path / "heygen", "--render-seconds", "0.3"))
+        paid = settings(tmp_path, HEYGEN_API_KEY="any", HEYGEN_BASE_URL=heygen.url)
+        greenroom = await stack.enter_async_context(serve(tmp_path, **paid))
+        held = await greenroom.said(r'.*"held".*')
+        assert '"jobs": 1' in held[0]
+        new = await create(greenroom, key)
+
+        async def made() -> bool:
+            return await status(greenroom, key, new) == "completed"
+
+        await eventually(made, greenroom, heygen)
+        assert await status(greenroom, key, old) == "pending"
+        async with httpx.AsyncClient() as client:
+            ledger = (await client.get(f"{heygen.url}/simulator/ledger")).json()["data"]
+        assert [row["idempotency_key"] for row in ledger] == [f"{new}-1"]
+
+
+async def create(program: Program, key: str) -> str:
+    async with httpx.AsyncClient(headers={"x-api-key": key}, timeout=60) as client:
+        answer = await client.post(f"{program.url}/v3/videos", json=VIDEO)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["data"]["video_id"])
+
+
+async def status(program: Program, key: str, video_id: str) -> str:
+    async with httpx.AsyncClient(headers={"x-api-key": key}, timeout=60) as client:
+        answer = await client.get(f"{program.url}/v3/videos/{video_id}")
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["data"]["status"])
