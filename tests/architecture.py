@@ -40,7 +40,6 @@ MAY_TELL_TIME = {
 MAY_IMPORT_LATE: dict[str, str] = {}
 LONGER_FILES = {
     "app.lifecycle": (420, "the whole life of a job is read in one place"),
-    "app.models": (420, "every table, in the order in which they depend on one another"),
 }
 VAGUE = {"utils", "util", "helpers", "helper", "manager", "managers", "service", "services", "base", "common"}
 

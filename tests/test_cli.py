@@ -28,11 +28,18 @@ ALONE = re.compile(r"gr_[0-9a-f]{16}_[A-Za-z0-9_-]{43,}")
 SECRET = "used in tests alone and nowhere else"
 
 
-async def said_by(folder: Path, *words: str, code: int = 0, **environment: str) -> tuple[str, str]:
-    """(standard output, standard error) of a command that ends with this code."""
+async def said_by(folder: Path, *words: str, **environment: str) -> tuple[str, str]:
+    """(standard output, standard error) of a command that succeeds."""
+    async with run(folder, *words, **environment) as program:
+        assert await program.ended() == 0, program.log
+    return program.output.decode(), program.log
+
+
+async def refusal(code: int, folder: Path, *words: str, **environment: str) -> str:
+    """What a command says that ends with this code."""
     async with run(folder, *words, **environment) as program:
         assert await program.ended() == code, program.log
-    return program.output.decode(), program.log
+    return program.log
 
 
 def reads_as(url: str, key: str, status: int) -> Callable[[], Awaitable[bool]]:
@@ -77,10 +84,10 @@ async def test_keys_are_made_listed_and_ended_beside_a_running_service(tmp_path:
 
         other, _ = await said_by(tmp_path, "keys", "create", "second", "--tenant", "shop", **here)
         key_id = key.split("_")[1]
-        (listed, _), (tenants, _), (_, refused) = await asyncio.gather(
+        (listed, _), (tenants, _), refused = await asyncio.gather(
             said_by(tmp_path, "keys", "list", "--tenant", "shop", **here),
             said_by(tmp_path, "tenants", "list", **here),
-            said_by(tmp_path, "keys", "create", "third", "--tenant", "nobody", code=1, **here),
+            refusal(1, tmp_path, "keys", "create", "third", "--tenant", "nobody", **here),
         )
         assert key_id in listed
         assert other.split("_")[1] in listed
@@ -92,13 +99,13 @@ async def test_keys_are_made_listed_and_ended_beside_a_running_service(tmp_path:
         await said_by(tmp_path, "keys", "revoke", key_id, **here)
         await eventually(reads_as(greenroom.url, key, 401), greenroom, within=5)
         assert await reads_as(greenroom.url, first, 200)()
-        await said_by(tmp_path, "keys", "revoke", key_id, code=1, **here)
+        await refusal(1, tmp_path, "keys", "revoke", key_id, **here)
 
 
 async def test_one_service_holds_a_sqlite_file_and_stops_well_when_told(tmp_path: Path) -> None:
     here = settings(tmp_path)
     async with serve(tmp_path, **here) as first:
-        _, told = await said_by(tmp_path, "serve", "--port", "0", code=1, **here)
+        told = await refusal(1, tmp_path, "serve", "--port", "0", **here)
         assert "greenroom.db is served by another process already; use PostgreSQL to run several" in told
         assert "Traceback" not in told
         assert "serves at" not in told
@@ -115,9 +122,9 @@ async def test_wrong_settings_stop_the_start_and_are_named_with_their_rule(tmp_p
         "DATABASE_URL": "mysql://host/name",
     }
     unfit = {"HEYGEN_BASE_URL": "http://127.0.0.1:9"}
-    (_, first), (_, second) = await asyncio.gather(
-        said_by(tmp_path, "serve", "--port", "0", code=2, **wrong),
-        said_by(tmp_path, "serve", "--port", "0", code=2, **unfit),
+    first, second = await asyncio.gather(
+        refusal(2, tmp_path, "serve", "--port", "0", **wrong),
+        refusal(2, tmp_path, "serve", "--port", "0", **unfit),
     )
     assert "HEYGEN_API_KEY: is a Greenroom key; put the key of your HeyGen account here" in first
     assert "HEYGEN_CONCURRENCY: " in first
@@ -147,7 +154,7 @@ async def test_on_postgresql_a_service_waits_for_its_operator_to_migrate(
         HEYGEN_BASE_URL="http://127.0.0.1:9",
     )
     for words in (("serve", "--port", "0"), ("tenants", "list")):
-        _, told = await said_by(tmp_path, *words, code=1, **here)
+        told = await refusal(1, tmp_path, *words, **here)
         assert "the database schema is behind this version; run: greenroom migrate" in told
         assert "Traceback" not in told
     for _ in range(2):

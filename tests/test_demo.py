@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -36,6 +37,6 @@ async def test_the_demo_writes_a_playable_talking_video_and_never_spends(
     with av.open(str(film)) as container:
         pictures = sum(1 for _ in container.decode(video=0))
     with av.open(str(film)) as container:
-        loudest = max(abs(frame.to_ndarray()).max() for frame in container.decode(audio=0))
+        loudest = max(float(np.abs(frame.to_ndarray()).max()) for frame in container.decode(audio=0))
     assert pictures > 100
     assert loudest > 0.05

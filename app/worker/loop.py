@@ -15,6 +15,7 @@ from sqlmodel import col
 from app.context import Context
 from app.models import Account, Delivery, DeliveryStatus, File, Job, JobStatus, is_status
 from app.worker import archive, deliver, expire, poll, prune, submit, tidy, unsure
+from app.worker.claims import served
 
 log = structlog.get_logger(__name__)
 

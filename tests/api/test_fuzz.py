@@ -4,9 +4,8 @@ Each operation gets what its description covers and generated requests, right on
 """
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +16,14 @@ from anyio.from_thread import start_blocking_portal
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.config import SchemathesisConfig
-from sqlalchemy import select
 
 from app.api.app import create_api
+from app.context import Context
 from app.database import Database
-from app.models import Group
 from app.secrets import Secrets
 from app.simulator.app import Options, Simulator
 from app.simulator.server import running
-from app.tenancy import create_key, create_tenant
-from tests.api.callers import LOOK, PHOTO, PORTRAIT, VOICE, create_video, render
+from tests.api.callers import LOOK, PHOTO, PORTRAIT, VOICE, caller, create_video, render
 from tests.clocks import ManualClock
 from tests.conftest import START
 from tests.factories import make_account
@@ -86,33 +83,36 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @asynccontextmanager
 async def furnished(database_url: str, secrets: Secrets, folder: Path) -> AsyncIterator[Service]:
-    """A service with one of everything, and without limits to the number of requests."""
+    """A service with one tenant, who has one of everything."""
     clock, database = ManualClock(START), Database(database_url)
     simulator = Simulator(Options(folder=folder / "heygen", now=clock.now, background=False))
-    account = await make_account(database, clock.now())
-    async with (
-        running(simulator) as heygen_url,
-        make_context(database, clock, secrets, {account.id: heygen_url}, folder / "files") as context,
-        serving(context) as served,
-    ):
-        async with served.database.begin() as session:
-            tenant, _ = await create_tenant(
-                session, "fuzzed", account.id, account_wide=True, secrets=secrets, now=clock.now()
-            )
-            key = await create_key(session, tenant.id, "fuzz", clock.now())
-        base = served.links.api_url
-        async with httpx.AsyncClient(base_url=base, headers={"x-api-key": key}, timeout=30) as api:
-            upload = await api.post("/v3/assets", files={"file": ("portrait.png", PHOTO.read_bytes())})
-            photo = {"type": "photo", "name": "Sarah", "file": PORTRAIT}
-            look = (await api.post("/v3/avatars", json=photo)).json()["data"]["avatar_item"]
-            video_id = await create_video(api)
-            await render(served, clock)
-            clock.advance(timedelta(minutes=10))
-        async with served.database.begin() as session:
-            group = (await session.scalars(select(Group).where(Group.tenant_id == tenant.id))).one()
-        ids = {"asset_id": upload.json()["data"]["asset_id"], "look_id": look["id"], "group_id": group.id}
-        yield Service(base, key, ids | {"video_id": video_id, "voice_id": VOICE})
-    await database.close()
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(database.close)
+        stack.push_async_callback(simulator.close)
+        account = await make_account(database, clock.now())
+        accounts = {account.id: await stack.enter_async_context(running(simulator))}
+        context = await stack.enter_async_context(
+            make_context(database, clock, secrets, accounts, folder / "files")
+        )
+        served = await stack.enter_async_context(serving(context))
+        api = await stack.enter_async_context(caller(served, account, "fuzzed", account_wide=True))
+        yield Service(served.links.api_url, api.headers["x-api-key"], await furnish(api, served, clock))
+
+
+async def furnish(api: httpx.AsyncClient, served: Context, clock: ManualClock) -> dict[str, str]:
+    """One of everything."""
+    upload = await api.post("/v3/assets", files={"file": ("portrait.png", PHOTO.read_bytes())})
+    photo = {"type": "photo", "name": "Sarah", "file": PORTRAIT}
+    made = (await api.post("/v3/avatars", json=photo)).json()["data"]
+    video_id = await create_video(api)
+    await render(served, clock)
+    return {
+        "asset_id": upload.json()["data"]["asset_id"],
+        "look_id": made["avatar_item"]["id"],
+        "group_id": made["avatar_group"]["id"],
+        "video_id": video_id,
+        "voice_id": VOICE,
+    }
 
 
 @schema.parametrize()

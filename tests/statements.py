@@ -1,0 +1,57 @@
+"""What the database is really asked, and how it finds the answer: the statements that code emits, and their plans."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import event, text
+
+from app.database import Database
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement as the driver got it."""
+
+    sql: str
+    parameters: Any
+
+    @property
+    def finds_rows(self) -> bool:
+        """Whether there is a choice of ways to answer it."""
+        return not self.sql.startswith("INSERT")
+
+
+@contextmanager
+def recording(database: Database) -> Iterator[list[Statement]]:
+    """The statements of every task meanwhile, in order, without the beginning and the end of transactions."""
+    recorded: list[Statement] = []
+
+    def keep(_connection: Any, _cursor: Any, sql: str, parameters: Any, _context: Any, _many: bool) -> None:
+        if not sql.startswith("BEGIN"):
+            recorded.append(Statement(sql, parameters))
+
+    engine = database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", keep)
+    try:
+        yield recorded
+    finally:
+        event.remove(engine, "before_cursor_execute", keep)
+
+
+async def plans(database: Database, statement: Statement) -> list[str]:
+    """The lines of its plan. On PostgreSQL of two: the one for these parameters, and the one it may keep for any."""
+    async with database.engine.begin() as connection:
+        if database.is_sqlite:
+            rows = await connection.exec_driver_sql(
+                f"EXPLAIN QUERY PLAN {statement.sql}", statement.parameters
+            )
+            return [str(row[-1]) for row in rows]
+        special = await connection.exec_driver_sql(f"EXPLAIN {statement.sql}", statement.parameters)
+        await connection.execute(text("SET LOCAL plan_cache_mode = force_generic_plan"))
+        await connection.exec_driver_sql(f"PREPARE examined AS {statement.sql}")
+        values = f"({', '.join(['NULL'] * len(statement.parameters))})" if statement.parameters else ""
+        general = await connection.exec_driver_sql(f"EXPLAIN EXECUTE examined{values}")
+        await connection.execute(text("DEALLOCATE examined"))
+        return [str(row[0]).strip() for row in (*special, *general)]

@@ -1,0 +1,198 @@
+"""The hot statements find their rows by an index, however many finished and waiting rows there are."""
+
+import re
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import httpx
+from sqlalchemy import ColumnElement, String, cast, insert, literal, null, select, text, true, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import SQLModel
+
+from app.models import (
+    Account,
+    ApiKey,
+    Attempt,
+    Callback,
+    Delivery,
+    Event,
+    File,
+    IdempotencyKey,
+    Job,
+    Submission,
+)
+from app.stored_request import StoredRequest
+from app.worker import archive, deliver, expire, loop, poll, submit, tidy, unsure
+from tests.api.callers import VIDEO
+from tests.factories import make_tenant
+from tests.statements import plans, recording
+from tests.worker.conftest import Bench
+
+# SQLite has no statistics to go by; PostgreSQL rightly reads small tables whole.
+FINISHED = {"sqlite": 200, "postgresql": 12_000}
+QUEUED = {"sqlite": 50, "postgresql": 2_000}
+
+LARGE = "jobs|submissions|callbacks|events|deliveries|attempts|files|idempotency_keys|api_keys"
+WHOLE = re.compile(
+    rf"^SCAN ({LARGE})$|Seq Scan on ({LARGE})\b"
+    # An index that only serves to find everything of one account.
+    r"|INDEX jobs_heygen \(account_id=\?( AND kind=\?)?\)"
+)
+
+# What the plans of each step must name: an index, or the column that a unique one is searched by.
+STEPS = {
+    "pulse": "jobs_queue jobs_unsure jobs_processing jobs_owed jobs_deadline jobs_submitting deliveries_due files_due",
+    "submit": "jobs_queue jobs_slots submissions_of_job",
+    "poll": "jobs_processing",
+    "unsure": "jobs_unsure submissions_of_job callbacks_same_body",
+    "expire": "jobs_deadline submissions_of_job",
+    "reap": "jobs_submitting submissions_of_job",
+    "free_waiting": "jobs_waiting",
+    "tidy": "jobs_owed",
+    "deliver": "deliveries_due",
+    "archive": "files_due",
+    "end_leases": "jobs_submitting jobs_unsure jobs_processing jobs_owed deliveries_due files_due",
+    "callback": "callback_token_sha256 callbacks_same_body",
+    "accept": "api_keys idempotency_keys",
+    "replay": "idempotency_keys",
+    "read": "submissions_of_job",
+    "read_by_heygens_id": "jobs_heygen",
+    "list": "jobs_of_tenant",
+    "statuses": "jobs_heygen",
+    "content": "files",
+    "delete": "jobs",
+}
+
+
+def numbered(prefix: str) -> Callable[[ColumnElement[int]], ColumnElement[str]]:
+    """Texts that differ by a row's number."""
+    return lambda number: literal(prefix) + cast(number + 10_000_000, String)
+
+
+ID = numbered("0" * 24)  # lower than any real id: these rows came first
+FIRST_ID = "0" * 24 + "10000001"
+NEW = {"id": ID, "callback_token_sha256": numbered("t")}
+OPEN = NEW | {"heygen_id": None, "result": None, "finished_at": None, "completed_by": None}
+HISTORY: dict[type[SQLModel], dict[str, Any]] = {
+    Submission: {"id": ID, "job_id": ID},
+    Callback: {"id": ID, "job_id": ID},
+    Event: {"id": ID, "job_id": ID},
+    Delivery: {"id": ID, "event_id": ID, "status": "delivered", "due_at": None, "lease_until": None},
+    Attempt: {"id": ID, "delivery_id": ID},
+    File: {"job_id": ID, "due_at": None, "lease_until": None},
+    IdempotencyKey: {"key": numbered("k"), "resource_id": ID},
+    ApiKey: {"id": ID},
+}
+
+
+async def copy(session: AsyncSession, model: type[SQLModel], first: int, count: int, **values: Any) -> None:
+    """Copies of a table's newest row, numbered from `first`; values are given, or made of the number."""
+    table = SQLModel.metadata.tables[str(model.__tablename__)]
+    rows = select(literal(first).label("number")).cte("rows", recursive=True)
+    rows = rows.union_all(select(rows.c.number + 1).where(rows.c.number < first + count - 1))
+    newest = select(table).order_by(next(iter(table.primary_key)).desc()).limit(1).subquery()
+    columns = []
+    for column in table.columns:
+        value = values.get(column.name, newest.c[column.name])
+        if callable(value) and not isinstance(value, ColumnElement):
+            value = value(rows.c.number)
+        elif not isinstance(value, ColumnElement):
+            value = null() if value is None else literal(value, column.type)
+            if session.get_bind().dialect.name == "postgresql":
+                value = cast(value, column.type)  # it takes an untyped value for a text
+        columns.append(value.label(column.name))
+    copied = select(*columns).select_from(newest.join(rows, true()))
+    await session.execute(insert(table).from_select([column.name for column in table.columns], copied))
+
+
+async def crowd(bench: Bench, account: Account, finished: int, queued: int) -> None:
+    """Around one finished video: the history of another tenant, a queue, and some of all that can be due."""
+    database, now = bench.context.database, bench.clock.now()
+    others = {"tenant_id": (await make_tenant(database, account, now)).id}
+    held = OPEN | {"slot_account_id": account.id}
+    jobs: list[tuple[int, dict[str, Any]]] = [
+        (finished, NEW | {"heygen_id": numbered("h")}),
+        (queued, OPEN | {"status": "queued"}),
+        (5, OPEN | {"status": "queued", "deadline_at": now}),
+        (20, OPEN | {"status": "queued", "waits_for_id": FIRST_ID}),
+        (5, held | {"status": "submitting", "lease_until": now}),
+        (20, held | {"status": "unsure", "due_at": now}),
+        (150, held | {"status": "processing", "due_at": now}),
+        (150, held | {"status": "processing", "due_at": now + timedelta(hours=1)}),
+        (5, NEW | {"heygen_id": None, "due_at": now}),
+    ]
+    async with database.begin() as session:
+        first = 1
+        for count, values in jobs:
+            await copy(session, Job, first, count, **others, **values)
+            first += count
+        for model, values in HISTORY.items():
+            await copy(session, model, 1, finished, **values)
+        await copy(
+            session, Delivery, finished + 1, 5, id=ID, target=numbered("again"), status="owed", due_at=now
+        )
+        await copy(session, File, 1, 5, job_id=ID, variant="gif", archived_at=None, due_at=now)
+        await session.execute(update(Account).values(concurrency=10_000, limit_now=10_000))
+    if not database.is_sqlite:
+        async with database.begin() as session:
+            await session.execute(text("ANALYZE"))
+
+
+def steps(bench: Bench, api: httpx.AsyncClient, video: Job) -> dict[str, Callable[[], Awaitable[Any]]]:
+    """Everything that happens often, with something to do for each."""
+    ctx = bench.context
+    token = StoredRequest.unseal(video.request_encrypted or b"", ctx.secrets).callback_token
+    create = lambda: api.post("/v3/videos", json=VIDEO, headers={"Idempotency-Key": "new"})  # noqa: E731
+    return {
+        "pulse": lambda: loop.due_lanes(ctx),
+        "submit": lambda: submit.claim(ctx),
+        "poll": lambda: poll.claim(ctx),
+        "unsure": lambda: unsure.claim(ctx),
+        "expire": lambda: expire.expire(ctx),
+        "reap": lambda: expire.reap(ctx),
+        "free_waiting": lambda: expire.free_waiting(ctx),
+        "tidy": lambda: tidy.claim(ctx),
+        "deliver": lambda: deliver.claim(ctx, deliver.UnderWay()),
+        "archive": lambda: archive.claim(ctx),
+        "end_leases": lambda: expire.end_leases(ctx),
+        "callback": lambda: api.post(f"/callbacks/heygen/{token}", json={"event_type": "new"}),
+        "accept": create,
+        "replay": create,
+        "read": lambda: api.get(f"/v3/videos/{video.id}"),
+        "read_by_heygens_id": lambda: api.get(f"/v3/videos/{video.heygen_id}"),
+        "list": lambda: api.get("/v3/videos"),
+        "statuses": lambda: api.get(f"/v3/videos/statuses?video_ids={video.id},{video.heygen_id}"),
+        "content": lambda: api.get(f"/v3/videos/{video.id}/content"),
+        "delete": lambda: api.delete(f"/v3/videos/{video.id}"),
+    }
+
+
+async def test_no_hot_statement_reads_a_whole_table(
+    bench: Bench, api: httpx.AsyncClient, account: Account, engine_name: str
+) -> None:
+    answer = await api.post(
+        "/v3/videos",
+        json=VIDEO | {"callback_url": "http://127.0.0.1:9/hook"},
+        headers={"Idempotency-Key": "first"},
+    )
+    assert answer.status_code == 200, answer.text
+    await bench.settle()
+    video = await bench.job()
+    await crowd(bench, account, FINISHED[engine_name], QUEUED[engine_name])
+    database = bench.context.database
+    faults = []
+    for name, step in steps(bench, api, video).items():
+        with recording(database) as statements:
+            done = await step()
+        assert done or name == "end_leases", f"{name} had nothing to do"
+        if isinstance(done, httpx.Response):
+            assert done.status_code == 200, done.text
+        read = []
+        for statement in {it.sql: it for it in statements if it.finds_rows}.values():
+            plan = await plans(database, statement)
+            faults += [f"{name}: {line}\n{statement.sql}" for line in plan if WHOLE.search(line)]
+            read += plan
+        missing = [index for index in STEPS[name].split() if not re.search(rf"\b{index}\b", "\n".join(read))]
+        faults += [f"{name}: no use of {index} in {read}" for index in missing]
+    assert not faults, "\n\n".join(faults)
