@@ -169,7 +169,7 @@ async def test_a_key_never_renders_the_simulators_old_queue_for_money(tmp_path: 
         key = await printed_key(simulated)
         old = await create(simulated, key)
         assert await simulated.stop() == 0
-        heygen = await stack.enter_async_context(simulate(tmp_path / "heygen", "--render-seconds", "0.3"))
+        heygen = await stack.enter_async_context(simulate(tmp_path, "--render-seconds", "0.3"))
         paid = settings(tmp_path, HEYGEN_API_KEY="any", HEYGEN_BASE_URL=heygen.url)
         greenroom = await stack.enter_async_context(serve(tmp_path, **paid))
         held = await greenroom.said(r'.*"held".*')

@@ -146,7 +146,7 @@ async def _own_look(
     return LookFacts(
         look_id=look.id,
         heygen_id=look.heygen_look_id,
-        has_voice=bool(facts.get("default_voice_id")) if "default_voice_id" in facts else None,
+        has_voice=bool(facts.get("default_voice_id")),
         engines=_engines(facts.get("supported_api_engines")),
     )
 

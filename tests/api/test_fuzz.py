@@ -115,6 +115,10 @@ async def furnish(api: httpx.AsyncClient, served: Context, clock: ManualClock) -
     }
 
 
+# Any GET is answered 200 there: HeyGen tries an address before it uses it.
+UNTOLD = {"/callbacks/heygen/{token}": {"unsupported_method"}}
+
+
 @schema.parametrize()
 @settings(
     max_examples=EXAMPLES,
@@ -126,7 +130,8 @@ async def furnish(api: httpx.AsyncClient, served: Context, clock: ManualClock) -
 def test_the_document_tells_the_truth(case: Any, service: Service) -> None:
     if case.meta.generation.mode.is_positive:
         point_at_what_exists(case, service)
-    case.call_and_validate(base_url=service.url, headers={"x-api-key": service.key}, checks=CHECKED)
+    checks = [check for check in CHECKED if check.__name__ not in UNTOLD.get(case.operation.path, ())]
+    case.call_and_validate(base_url=service.url, headers={"x-api-key": service.key}, checks=checks)
 
 
 def point_at_what_exists(case: Any, service: Service) -> None:
