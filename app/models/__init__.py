@@ -5,7 +5,7 @@ from sqlmodel import col
 
 from app.models.events import Attempt, Delivery, DeliveryStatus, Event
 from app.models.jobs import TERMINAL, UNFINISHED, Callback, File, Job, JobStatus, Outcome, Submission
-from app.models.library import Asset, AssetUpload, Group, Look
+from app.models.materials import Asset, AssetUpload, Group, Look
 from app.models.tenancy import Account, ApiKey, IdempotencyKey, Tenant, WebhookSecret
 
 __all__ = [
