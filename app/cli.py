@@ -20,7 +20,7 @@ from app.accounts import AccountUnknown
 from app.database import Database, DatabaseInUse, SchemaBehind
 from app.demo import DemoFailed, run_demo
 from app.desk import Desk, at_desk, development_key
-from app.main import Address, find_account
+from app.main import Address, find_account, listen
 from app.observability import configure_logs
 from app.settings import InvalidSettings, Settings, read_settings
 from app.simulator.app import Options, Simulator
@@ -288,9 +288,7 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
 
 def _listening(host: str, port: int) -> socket.socket:
     try:
-        return socket.create_server(
-            (host, port), backlog=2048, family=socket.AF_INET6 if ":" in host else socket.AF_INET
-        )
+        return listen(host, port)
     except OSError as error:
         err.print(f"Cannot listen on {host}:{port}: {error.strerror}")
         raise typer.Exit(1) from None

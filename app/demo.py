@@ -21,7 +21,7 @@ from rich.table import Table
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from app.context import Connection
-from app.main import Address, create_app
+from app.main import Address, create_app, listen
 from app.settings import Settings, read_settings
 from app.simulator.server import QuietServer
 from app.tenancy import create_key, create_tenant
@@ -154,7 +154,7 @@ def _ask_for_money(console: Console, settings: Settings) -> None:
 
 
 async def _serve(stack: AsyncExitStack, settings: Settings) -> tuple[FastAPI, str]:
-    listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+    listener = stack.enter_context(listen())
     address = Address(port=listener.getsockname()[1])
     app = create_app(settings, address)
     await _run_server(stack, app, listener)
@@ -162,7 +162,7 @@ async def _serve(stack: AsyncExitStack, settings: Settings) -> tuple[FastAPI, st
 
 
 async def _listen(stack: AsyncExitStack, app: FastAPI) -> str:
-    listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+    listener = stack.enter_context(listen())
     await _run_server(stack, app, listener)
     return f"http://127.0.0.1:{listener.getsockname()[1]}"
 

@@ -147,6 +147,16 @@ async def answer(context: Context, listener: socket.socket) -> None:
     await ObedientServer(config).serve(sockets=[listener])
 
 
+def listen(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
+    """A socket that waits for connections; port 0 takes a free one. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, backlog=2048)
+    # Inherited by every connection. Nagle's delay costs 40 ms an answer, and asyncio switches it off only for sockets
+    # that name TCP as their protocol, which those of `create_server` do not.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
 class ObedientServer(uvicorn.Server):
     """Stops when it is told to, and well: uvicorn would raise the signal again, as if the process had died of it."""
 

@@ -23,6 +23,7 @@ from app.context import Connection, Context, Links, Pace, Terms
 from app.database import Database, transaction_open
 from app.heygen.catalog import Catalog
 from app.heygen.client import HeyGen
+from app.main import listen
 from app.secrets import Secrets
 from app.simulator.server import QuietServer
 from app.storage import Storage
@@ -84,7 +85,7 @@ async def make_context(
 @asynccontextmanager
 async def serving(context: Context) -> AsyncIterator[Context]:
     """The API over real HTTP; the context that comes out knows its address."""
-    with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
+    with listen() as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         served = replace(context, links=replace(context.links, api_url=url), callback_base=url)
         async with _running(create_api(served), listener):
@@ -147,7 +148,7 @@ async def receiving() -> AsyncIterator[Receiver]:
     """A receiver over real HTTP."""
     receiver = Receiver()
     app = Starlette(routes=[Route("/{path:path}", receiver.take, methods=["POST"])])
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with listen() as listener:
         receiver.url = f"http://127.0.0.1:{listener.getsockname()[1]}/hook"
         async with _running(app, listener):
             yield receiver
