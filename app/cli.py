@@ -3,44 +3,31 @@
 import asyncio
 import signal
 import socket
-import sys
-from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import nullcontext, suppress
-from datetime import UTC
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from app import desk_commands
 from app import main as program
-from app import tenancy
-from app.accounts import AccountUnknown
-from app.database import Database, DatabaseInUse, SchemaBehind
+from app.console import err, out, run_or_exit, settings_or_exit
+from app.database import Database
 from app.demo import DemoFailed, run_demo
-from app.desk import Desk, at_desk, development_key
-from app.main import Address, find_account, listen
+from app.desk import development_key
+from app.main import Address, listen
 from app.observability import configure_logs
-from app.settings import InvalidSettings, Settings, read_settings
 from app.simulator.app import Options, Simulator
 from app.simulator.filming import BundledClip, ChildFilmer, can_film
 from app.simulator.server import running
 
-T = TypeVar("T")
-
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
-
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A durable render gateway for HeyGen.")
-tenants = typer.Typer(no_args_is_help=True, help="Who may call, and is billed.")
-keys = typer.Typer(no_args_is_help=True, help="The API keys of tenants.")
-app.add_typer(tenants, name="tenants")
-app.add_typer(keys, name="keys")
+app.add_typer(desk_commands.tenants, name="tenants")
+app.add_typer(desk_commands.keys, name="keys")
+app.add_typer(desk_commands.accounts, name="accounts")
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(help="Port to listen on; 0 takes any that is free.")]
-TenantOption = Annotated[str | None, typer.Option("--tenant", help="Name or id of the tenant.")]
 
 
 @app.command()
@@ -50,10 +37,10 @@ def serve(
     worker: Annotated[bool, typer.Option(help="Run the worker in this process too.")] = True,
 ) -> None:
     """Serve the API, and work."""
-    settings = _settings()
+    settings = settings_or_exit()
     with _listening(host, port) as listener:
         address = Address(host, listener.getsockname()[1])
-        _told(_run(development_key(settings)))
+        _told(run_or_exit(development_key(settings)))
 
         async def answer() -> None:
             async with (
@@ -63,25 +50,25 @@ def serve(
                 err.print(f"Greenroom serves at http://{host}:{address.port} (stop with Ctrl-C)")
                 await program.answer(context, listener)
 
-        _run(answer())
+        run_or_exit(answer())
 
 
 @app.command()
 def worker() -> None:
     """Work without serving the API: one more replica on PostgreSQL."""
-    settings = _settings()
+    settings = settings_or_exit()
 
     async def work() -> None:
         async with program.service(settings, Address()) as context, program.working(context):
             await _interrupted()
 
-    _run(work())
+    run_or_exit(work())
 
 
 @app.command()
 def migrate() -> None:
     """Bring the database schema up to this version."""
-    settings = _settings()
+    settings = settings_or_exit()
 
     async def upgrade() -> None:
         database = Database(settings.database_url)
@@ -90,7 +77,7 @@ def migrate() -> None:
         finally:
             await database.close()
 
-    _run(upgrade())
+    run_or_exit(upgrade())
     err.print("The schema is up to date.")
 
 
@@ -103,7 +90,7 @@ def demo(
 ) -> None:
     """Turn the bundled photo and a script into a talking video, end to end."""
     configure_logs("ERROR")
-    real_settings = _settings(quiet=True) if real else None
+    real_settings = settings_or_exit(quiet=True) if real else None
     try:
         asyncio.run(run_demo(folder, out, real_settings))
     except DemoFailed as error:
@@ -141,149 +128,12 @@ def simulate(
             await simulator.close()
             await filmer.close()
 
-    _run(run())
-
-
-@tenants.command("create")
-def create_tenant(
-    name: Annotated[str, typer.Argument(help="Name of the new tenant.")],
-    account_wide: Annotated[
-        bool, typer.Option(help="Sees everything that the HeyGen account holds.")
-    ] = False,
-) -> None:
-    """Make a tenant; prints the secret that signs its webhooks."""
-
-    async def create(desk: Desk) -> str:
-        account = await find_account(desk.settings, desk.database, desk.clock)
-        async with desk.database.begin() as session:
-            _, secret = await tenancy.create_tenant(
-                session,
-                name,
-                account.id,
-                account_wide=account_wide,
-                secrets=desk.secrets,
-                now=desk.clock.now(),
-            )
-        return secret
-
-    _print_secret(_beside(create), f"The webhook secret of {name}, shown once:")
-
-
-@tenants.command("list")
-def list_tenants() -> None:
-    """List the tenants."""
-
-    async def read(desk: Desk) -> Table:
-        table = Table("id", "name", "account-wide", "created", "disabled")
-        async with desk.database.begin() as session:
-            for tenant in await tenancy.list_tenants(session):
-                disabled = tenant.disabled_at.isoformat() if tenant.disabled_at else ""
-                wide = "yes" if tenant.account_wide else ""
-                table.add_row(tenant.id, tenant.name, wide, tenant.created_at.isoformat(), disabled)
-        return table
-
-    out.print(_beside(read))
-
-
-@keys.command("create")
-def create_key(
-    name: Annotated[str, typer.Argument(help="What the key is for.")],
-    tenant: TenantOption = None,
-) -> None:
-    """Make a key; prints it alone. Without --tenant, the tenant of that name is used, and made where it is missing."""
-
-    async def create(desk: Desk) -> str:
-        account = await find_account(desk.settings, desk.database, desk.clock)
-        async with desk.database.begin() as session:
-            now = desk.clock.now()
-            found = await tenancy.find_tenant(session, tenant or name)
-            if found is None and tenant is not None:
-                raise LookupError(f"there is no tenant {tenant!r}")
-            if found is None:
-                first = not await tenancy.list_tenants(session)
-                found, secret = await tenancy.create_tenant(
-                    session, name, account.id, account_wide=first, secrets=desk.secrets, now=now
-                )
-                err.print(f"Made the tenant {name}. Its webhook secret, shown once: {secret}", soft_wrap=True)
-            return await tenancy.create_key(session, found.id, name, now)
-
-    _print_secret(_beside(create), f"The key {name}, shown once:")
-
-
-@keys.command("list")
-def list_keys(tenant: Annotated[str, typer.Option("--tenant", help="Name or id of the tenant.")]) -> None:
-    """List a tenant's keys; the secret parts are not stored."""
-
-    async def read(desk: Desk) -> Table:
-        table = Table("id", "name", "created", "last used", "revoked")
-        async with desk.database.begin() as session:
-            found = await tenancy.find_tenant(session, tenant)
-            if found is None:
-                raise LookupError(f"there is no tenant {tenant!r}")
-            for key in await tenancy.list_keys(session, found.id):
-                instants = (key.created_at, key.last_used_at, key.revoked_at)
-                table.add_row(
-                    key.id, key.name, *(at.astimezone(UTC).isoformat() if at else "" for at in instants)
-                )
-        return table
-
-    out.print(_beside(read))
-
-
-@keys.command("revoke")
-def revoke_key(key_id: Annotated[str, typer.Argument(help="The key's id: the part after gr_.")]) -> None:
-    """End a key, within five seconds."""
-
-    async def revoke(desk: Desk) -> bool:
-        async with desk.database.begin() as session:
-            return await tenancy.revoke_key(session, key_id, desk.clock.now())
-
-    if not _beside(revoke):
-        err.print(f"There is no key {key_id} in use.")
-        raise typer.Exit(1)
-    err.print(f"The key {key_id} is revoked.")
-
-
-def _beside(work: Callable[[Desk], Awaitable[T]]) -> T:
-    """Run a short command on the tables, beside a service or without one."""
-    settings = _settings(quiet=True)
-
-    async def run() -> T:
-        async with at_desk(settings) as desk:
-            return await work(desk)
-
-    return _run(run())
+    run_or_exit(run())
 
 
 def _told(text: str | None) -> None:
     if text is not None:
         err.print(text, soft_wrap=True)
-
-
-def _print_secret(secret: str, heading: str) -> None:
-    """The heading for people, the secret alone on standard output for programs."""
-    err.print(heading)
-    sys.stdout.write(f"{secret}\n")
-
-
-def _settings(*, quiet: bool = False) -> Settings:
-    try:
-        settings = read_settings()
-    except InvalidSettings as error:
-        err.print(f"Greenroom cannot start:\n{error}", soft_wrap=True)
-        raise typer.Exit(2) from None
-    configure_logs("WARNING" if quiet else settings.log_level)
-    return settings
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    try:
-        return asyncio.run(work)
-    except (SchemaBehind, DatabaseInUse, AccountUnknown, LookupError, ValueError) as error:
-        err.print(f"Greenroom cannot do that: {error}", soft_wrap=True)
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
 
 
 def _listening(host: str, port: int) -> socket.socket:

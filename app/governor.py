@@ -7,7 +7,7 @@ account's row until the new slot is committed, so that no two processes can take
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -105,24 +105,38 @@ async def refused(session: AsyncSession, account_id: str, code: str, now: dateti
     return account.refused_count >= REFUSALS_TO_PAUSE and await pause(session, account_id, code, now)
 
 
-async def pause(session: AsyncSession, account_id: str, reason: str, now: datetime) -> bool:
-    """Send nothing on this account until a probe finds it well; True when it was not paused already."""
+async def pause(
+    session: AsyncSession, account_id: str, reason: str, now: datetime, *, probed: bool = True
+) -> bool:
+    """Send nothing on this account until a probe finds it well; True when it was not paused already.
+
+    Not `probed`: until an operator resumes it, and whatever had paused it before.
+    """
+    pausable = col(Account.paused_at).is_(None) if probed else true()
     moved = await session.scalar(
         update(Account)
-        .where(col(Account.id) == account_id, col(Account.paused_at).is_(None))
-        .values(paused_reason=reason, paused_at=now, probe_at=now + PROBE_EVERY)
+        .where(col(Account.id) == account_id, pausable)
+        .values(paused_reason=reason, paused_at=now, probe_at=now + PROBE_EVERY if probed else None)
         .returning(col(Account.id))
     )
     return moved is not None
 
 
-async def resume(session: AsyncSession, account_id: str) -> None:
-    """The account is well again."""
+async def resume(session: AsyncSession, account_id: str, only: str | None = None) -> None:
+    """The account may send again. A probe names the reason it looked into: another pause may have come since."""
+    looked_into = col(Account.paused_reason) == only if only is not None else true()
     await session.execute(
         update(Account)
-        .where(col(Account.id) == account_id)
+        .where(col(Account.id) == account_id, looked_into)
         .values(paused_reason=None, paused_at=None, probe_at=None, refused_code=None, refused_count=0)
     )
+
+
+async def overview(session: AsyncSession) -> list[tuple[Account, int]]:
+    """Every account, oldest first, with its slots in use."""
+    used = select(func.count()).where(col(Job.slot_account_id) == col(Account.id)).scalar_subquery()
+    rows = await session.execute(select(Account, used).order_by(col(Account.id)))
+    return [(account, count) for account, count in rows]
 
 
 async def due_probes(session: AsyncSession, account_ids: Sequence[str], now: datetime) -> list[Account]:

@@ -31,7 +31,7 @@ INDEPENDENT: dict[str, set[str]] = {
 }
 WITHOUT_NETWORK = {"app.models", "app.webhooks.outbox", "app.lifecycle"}
 NETWORK = {"httpx", "aiohttp", "fastapi", "starlette", "app.settings"}
-MAY_READ_SETTINGS = {"app.main", "app.cli", "app.demo", "app.desk"}
+MAY_READ_SETTINGS = {"app.main", "app.console", "app.demo", "app.desk"}
 MAY_TELL_TIME = {
     "app.clock": "the one clock",
     "app.simulator.world": "the simulator imports nothing of ours, and has a clock of its own",

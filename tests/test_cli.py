@@ -58,14 +58,15 @@ async def test_every_command_explains_itself(tmp_path: Path) -> None:
         "from typer.testing import CliRunner\n"
         "from app.cli import app\n"
         "for words in ('', 'serve', 'worker', 'migrate', 'demo', 'simulate', 'tenants', 'tenants create',"
-        " 'tenants list', 'keys', 'keys create', 'keys list', 'keys revoke'):\n"
+        " 'tenants list', 'keys', 'keys create', 'keys list', 'keys revoke', 'accounts', 'accounts list',"
+        " 'accounts pause', 'accounts resume'):\n"
         "    result = CliRunner().invoke(app, [*words.split(), '--help'])\n"
         "    print(words, result.exit_code, len(result.output.splitlines()) > 5, sep='|')\n"
     )
     async with run_python(tmp_path, "-c", program) as told:
         assert await told.ended() == 0, told.log
     lines = told.output.decode().splitlines()
-    assert len(lines) == 13
+    assert len(lines) == 17
     assert {line.partition("|")[2] for line in lines} == {"0|True"}
 
 
@@ -100,6 +101,27 @@ async def test_keys_are_made_listed_and_ended_beside_a_running_service(tmp_path:
         await eventually(reads_as(greenroom.url, key, 401), greenroom, within=5)
         assert await reads_as(greenroom.url, first, 200)()
         await refusal(1, tmp_path, "keys", "revoke", key_id, **here)
+
+
+async def test_an_account_that_is_paused_sends_nothing_until_it_is_resumed(tmp_path: Path) -> None:
+    here = settings(tmp_path)
+    async with serve(tmp_path, **here) as greenroom:
+        key = await printed_key(greenroom)
+        listed, _ = await said_by(tmp_path, "accounts", "list", **here)
+        name = listed.splitlines()[3].split()[1]
+        await said_by(tmp_path, "accounts", "pause", name, **here)
+        held = await create(greenroom, key)
+        listed, _ = await said_by(tmp_path, "accounts", "list", **here)
+        assert "operator" in listed
+        assert await status(greenroom, key, held) == "pending"
+        await said_by(tmp_path, "accounts", "resume", name, **here)
+
+        async def made() -> bool:
+            return await status(greenroom, key, held) == "completed"
+
+        await eventually(made, greenroom)
+        told = await refusal(1, tmp_path, "accounts", "pause", "nobody", **here)
+        assert "there is no account 'nobody'" in told
 
 
 async def test_one_service_holds_a_sqlite_file_and_stops_well_when_told(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ async def probe(ctx: Context) -> bool:
     for account in due:
         if await _is_well(ctx, account):
             async with ctx.database.begin() as session:
-                await governor.resume(session, account.id)
+                await governor.resume(session, account.id, account.paused_reason)
             log.warning("account_resumed", account_id=account.id, was=account.paused_reason)
             ctx.wake.hint("submit")
     return bool(due)
