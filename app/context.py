@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Self
 
+from app.breaker import Breaker
 from app.clock import Clock
 from app.database import Database
 from app.failpoints import Failpoint, unarmed
@@ -27,6 +28,7 @@ class Connection:
     catalog: Catalog
     simulated: bool = False
     url: str = ""
+    breaker: Breaker = field(default_factory=Breaker)
 
 
 @dataclass(frozen=True)

@@ -164,7 +164,7 @@ def pause_account(name: AccountName) -> None:
     async def pause(desk: Desk) -> None:
         async with desk.database.begin() as session:
             account = await _account(session, name)
-            await governor.pause(session, account.id, OPERATOR, desk.clock.now(), probed=False)
+            await governor.pause(session, account.id, OPERATOR, desk.clock.now(), probe_after=None)
 
     _beside(pause)
     err.print(f"{name} is paused; resume it by: greenroom accounts resume {name}")

@@ -106,17 +106,25 @@ async def refused(session: AsyncSession, account_id: str, code: str, now: dateti
 
 
 async def pause(
-    session: AsyncSession, account_id: str, reason: str, now: datetime, *, probed: bool = True
+    session: AsyncSession,
+    account_id: str,
+    reason: str,
+    now: datetime,
+    probe_after: timedelta | None = PROBE_EVERY,
 ) -> bool:
     """Send nothing on this account until a probe finds it well; True when it was not paused already.
 
-    Not `probed`: until an operator resumes it, and whatever had paused it before.
+    Without a probe: until an operator resumes it, and whatever had paused it before.
     """
-    pausable = col(Account.paused_at).is_(None) if probed else true()
+    pausable = col(Account.paused_at).is_(None) if probe_after is not None else true()
     moved = await session.scalar(
         update(Account)
         .where(col(Account.id) == account_id, pausable)
-        .values(paused_reason=reason, paused_at=now, probe_at=now + PROBE_EVERY if probed else None)
+        .values(
+            paused_reason=reason,
+            paused_at=now,
+            probe_at=now + probe_after if probe_after is not None else None,
+        )
         .returning(col(Account.id))
     )
     return moved is not None

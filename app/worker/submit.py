@@ -11,7 +11,7 @@ from sqlmodel import col
 
 from app import governor, lifecycle
 from app.context import Context
-from app.heygen.errors import HeyGenError, NotSent
+from app.heygen.errors import HeyGenError, NoAnswer, NotSent
 from app.heygen.errors import Missing as NotThere
 from app.heygen.schemas import Created
 from app.lifecycle import Accepted, By, Fact, Failed, Released, Unclear
@@ -25,6 +25,7 @@ from app.worker.prepare import Missing, Preparation, Ready, Unusable, Waits, pre
 log = structlog.get_logger(__name__)
 
 FIRST_REPEAT = timedelta(seconds=5)
+FIRST_PROBE = timedelta(seconds=30)
 LAG = timedelta(minutes=2)
 
 
@@ -177,10 +178,25 @@ async def post(ctx: Context, intent: Intent) -> Created | HeyGenError:
     if ctx.clock.now() >= intent.send_before:
         # This process slept through its lease: whoever took over must not meet a late send.
         return NotSent("lease_over")
+    result: Created | HeyGenError
     try:
-        return await ctx.connections[intent.account_id].heygen.create(intent.path, intent.body, intent.key)
+        result = await ctx.connections[intent.account_id].heygen.create(intent.path, intent.body, intent.key)
     except HeyGenError as error:
-        return error
+        result = error
+    await _count(ctx, intent.account_id, result)
+    return result
+
+
+async def _count(ctx: Context, account_id: str, result: Created | HeyGenError) -> None:
+    """Pause an account whose calls mostly fail, until HeyGen answers again: each of them may cost a slot for long."""
+    now = ctx.clock.now()
+    failed = isinstance(result, NotSent | NoAnswer) and result.reason != "in_progress"
+    if not ctx.connections[account_id].breaker.count(now, failed=failed):
+        return
+    async with ctx.database.begin() as session:
+        paused = await governor.pause(session, account_id, "heygen_failing", now, FIRST_PROBE)
+    if paused:
+        log.error("account_paused", account_id=account_id, meaning="HeyGen does not answer creates")
 
 
 async def record_accepted(

@@ -12,7 +12,7 @@ from sqlmodel import col
 from app import lifecycle
 from app.context import Context
 from app.lifecycle import By, Canceled
-from app.models import Event, Job, Submission, Tenant
+from app.models import Account, Event, Job, Submission, Tenant
 from app.simulator.app import Simulator
 from tests.clocks import ManualClock
 from tests.factories import LOOK, VOICE, queue_job
@@ -81,6 +81,11 @@ class Bench:
         """The only job."""
         (job,) = await self.jobs()
         return job
+
+    async def account(self) -> Account:
+        """The only account."""
+        async with self.context.database.begin() as session:
+            return (await session.scalars(select(Account))).one()
 
     async def facts(self, job_id: str) -> list[str]:
         """The timeline of a job."""

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlmodel import col
 
 from app.context import Context
@@ -221,6 +221,22 @@ async def test_while_heygen_cannot_be_reached_the_job_waits_and_its_bytes_stay_t
     sends = await bench.submissions()
     assert len({(send.key, send.body_sha256) for send in sends}) == 1
     assert bench.renders() == 1
+
+
+async def test_a_heygen_that_only_fails_is_left_alone_until_it_answers_again(bench: Bench) -> None:
+    async with bench.context.database.begin() as session:
+        await session.execute(update(Account).values(concurrency=25, limit_now=25))
+    bench.simulator.set_scenario("outage")
+    await bench.queue(40)
+    await bench.work()
+    sent = bench.calls("POST", "/v3/videos")
+    assert 20 <= sent < 40, "the rest of the queue is not thrown at it"
+    assert (await bench.account()).paused_reason == "heygen_failing"
+    bench.simulator.clear_scenarios()
+    await bench.settle()
+    assert (await bench.account()).paused_reason is None
+    assert {job.status for job in await bench.jobs()} == {JobStatus.COMPLETED}
+    assert bench.renders() == 40
 
 
 async def test_a_sender_that_slept_through_its_lease_does_not_send(bench: Bench) -> None:
