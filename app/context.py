@@ -94,6 +94,7 @@ class Terms:
     allow_private_destinations: bool = False
     creates_a_minute: int = 600
     reads_a_minute: int = 6000
+    queue_limit: int = 200_000  # jobs of one tenant
 
 
 @dataclass(frozen=True)

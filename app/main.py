@@ -250,6 +250,7 @@ def _terms(settings: Settings, *, private: bool) -> Terms:
         allow_private_destinations=private,
         creates_a_minute=settings.rate_limit_creates,
         reads_a_minute=settings.rate_limit_reads,
+        queue_limit=settings.queue_limit,
     )
 
 

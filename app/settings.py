@@ -99,6 +99,11 @@ class Settings(BaseSettings):
         600, ge=1, description="Requests a minute that one key may make to create things."
     )
     rate_limit_reads: int = Field(6000, ge=1, description="Other requests a minute that one key may make.")
+    queue_limit: int = Field(
+        200_000,
+        ge=1,
+        description="Jobs of one tenant that may wait in the queue; beyond it, creates are answered 429.",
+    )
     create_timeout: timedelta = Field(
         timedelta(seconds=150),
         gt=timedelta(0),

@@ -25,6 +25,7 @@ from app.api.json_body import canonical, read_json
 from app.api.look_views import group_view, is_simulated, look_view
 from app.api.openapi import creates
 from app.api.photo_intake import UsablePhoto, usable_photo
+from app.api.queue_room import RoomDep
 from app.api.requests import StoredAsset
 from app.api.video_checks import LATEST, SOONEST
 from app.context import Context
@@ -73,7 +74,9 @@ class Wanted:
     response_model=answer_schemas.One[answer_schemas.LookCreated],
     openapi_extra=creates(AvatarRequest),
 )
-async def create_avatar(request: Request, ctx: ContextDep, caller: CallerDep, once: OnceDep) -> Response:
+async def create_avatar(
+    request: Request, ctx: ContextDep, caller: CallerDep, once: OnceDep, room: RoomDep
+) -> Response:
     """Take a photo in and queue the making of a look; an equal one that lives is answered instead."""
     body = await read_json(request)
     asked = parse_avatar(body)
@@ -81,6 +84,7 @@ async def create_avatar(request: Request, ctx: ContextDep, caller: CallerDep, on
     replayed = await once.replay(ctx, caller, body_hash)
     if replayed is not None:
         return replayed
+    await room.take(ctx, caller)
     wanted = await _prepare(ctx, caller, asked)
 
     async def make(session: AsyncSession) -> tuple[str, bytes]:

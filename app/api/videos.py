@@ -20,6 +20,7 @@ from app.api.dependencies import CallerDep, ContextDep
 from app.api.idempotency import OnceDep, create, hash_of
 from app.api.json_body import read_json
 from app.api.openapi import UNCHANGED, creates
+from app.api.queue_room import RoomDep
 from app.api.two_phases import Listing
 from app.api.upstream import connection_of, reading
 from app.api.video_answers import tagged, video_view
@@ -54,13 +55,16 @@ DELETED_KNOWN = timedelta(hours=24)
     response_model=answer_schemas.One[answer_schemas.VideoCreated],
     openapi_extra=creates(AvatarVideo, ImageVideo),
 )
-async def create_video(request: Request, ctx: ContextDep, caller: CallerDep, once: OnceDep) -> Response:
+async def create_video(
+    request: Request, ctx: ContextDep, caller: CallerDep, once: OnceDep, room: RoomDep
+) -> Response:
     """Accept a video for rendering."""
     body = await read_json(request)
     body_hash = hash_of(body)
     replayed = await once.replay(ctx, caller, body_hash)
     if replayed is not None:
         return replayed
+    await room.take(ctx, caller)
     wanted = parse_video(body, forward_fields=ctx.terms.forward_fields)
     checked = await check_video(ctx, caller, wanted, ctx.clock.now())
     job = _job(ctx, caller, wanted, checked)

@@ -14,7 +14,7 @@ from app.secrets import new_api_key
 from app.tenancy import revoke_key
 from tests.api.callers import VIDEO, caller, error_of
 from tests.clocks import ManualClock
-from tests.services import serving
+from tests.services import run_worker, serving
 
 ME = "/v3/users/me"
 UNKNOWN = new_api_key().key
@@ -116,3 +116,31 @@ async def test_creates_and_reads_have_limits_of_their_own_for_each_key(
             assert refused.headers["ratelimit-remaining"] == "0"
     accepted = next(answer for answer in reads if answer.status_code == 200)
     assert len(accepted.json()["data"]) == 2, "a refused create stores nothing"
+
+
+async def test_a_full_queue_turns_new_work_away_until_some_has_left(
+    context: Context, account: Account, clock: ManualClock
+) -> None:
+    terms = replace(context.terms, queue_limit=3)
+    keyed = {"Idempotency-Key": "first"}
+    async with (
+        serving(replace(context, terms=terms)) as served,
+        caller(served, account, "busy") as busy,
+        caller(served, account, "quiet") as quiet,
+    ):
+        first = await busy.post("/v3/videos", json=VIDEO, headers=keyed)
+        more = [(await busy.post("/v3/videos", json=VIDEO)).status_code for _ in range(2)]
+        refused = await busy.post("/v3/videos", json=VIDEO)
+        repeated = await busy.post("/v3/videos", json=VIDEO, headers=keyed)
+        others = await quiet.post("/v3/videos", json=VIDEO)
+        queued = (await busy.get("/v3/videos")).json()["data"]
+        await run_worker(served)
+        clock.advance(timedelta(seconds=5))
+        later = await busy.post("/v3/videos", json=VIDEO)
+
+    assert more == [200, 200]
+    assert error_of(refused) == (429, "rate_limit_exceeded", None)
+    assert refused.headers["retry-after"] == "30"
+    assert len(queued) == 3
+    assert repeated.content == first.content
+    assert others.status_code == later.status_code == 200
