@@ -116,7 +116,7 @@ async def resolve(ctx: Context, unsure: Unsure) -> None:
 def _shut_until(account: Account, now: datetime) -> datetime | None:
     """When a gated or paused account may be asked again; None when it may be now."""
     if account.paused_at is not None:
-        return now + governor.PROBE_EVERY
+        return max(account.probe_at or now + governor.PROBE_EVERY, now + REPEATS[0])
     return account.gate_until if account.gate_until is not None and account.gate_until > now else None
 
 

@@ -221,6 +221,7 @@ async def test_a_lease_is_never_touched(
     after = await read(served, processing)
     assert (after.lease_until, after.epoch) == (claimed.lease_until, claimed.epoch)
     assert claimed.lease_until is not None
+    assert await poll.claim(served) == [], "nobody else takes it meanwhile"
     # Not lost either: whoever gives the row back finds it due.
     assert after.due_at == clock.now() < claimed.lease_until
 

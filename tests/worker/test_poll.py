@@ -1,5 +1,6 @@
 """Asking HeyGen: seldom, in bulk, at once when a callback hints; its word counts, a callback's does not."""
 
+import json
 from datetime import timedelta
 
 import httpx
@@ -9,6 +10,7 @@ from sqlmodel import col
 
 from app.models import Account, Callback, Job, JobStatus
 from app.stored_request import StoredRequest
+from tests.factories import LOOK, VOICE
 from tests.services import TLS
 from tests.worker.conftest import Bench
 
@@ -60,17 +62,16 @@ async def test_forged_callbacks_change_nothing_and_cost_one_read_in_thirty_secon
 
 
 async def test_a_forged_callback_in_doubt_cannot_give_the_job_a_strangers_video(bench: Bench) -> None:
-    await bench.queue()
-    await bench.settle()
-    theirs = (await bench.job()).heygen_id
-    assert theirs is not None
+    (connection,) = bench.context.connections.values()
+    body = json.dumps({"type": "avatar", "avatar_id": LOOK, "voice_id": VOICE, "script": "Made elsewhere."})
+    theirs = await connection.heygen.create("/v3/videos", body.encode(), "somebody-else")
     bench.simulator.set_scenario("unavailable_before_accept", times=1)
     (job,) = await bench.queue()
     await bench.work()
-    await forge(bench, job, video_id=theirs)
+    await forge(bench, job, video_id=theirs.id)
     bench.simulator.set_scenario("outage", method="POST")
     await bench.pass_time(60)
-    mine = (await bench.jobs())[1]
+    mine = await bench.job()
     assert mine.status == JobStatus.UNSURE
     assert mine.heygen_id is None
 
