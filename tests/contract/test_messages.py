@@ -1,0 +1,212 @@
+"""What our client, the simulator and our API really say keeps HeyGen's contract: ours, and HeyGen's own where it is named."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from app.context import Context
+from app.heygen.client import HeyGen
+from app.heygen.errors import Refused
+from tests.api.callers import LOOK, PHOTO, PORTRAIT, VIDEO, VOICE, render
+from tests.clocks import ManualClock
+from tests.contract.contract import heygens, ours
+from tests.services import TLS, Receiver
+
+PICTURE = {"type": "image", "image": PORTRAIT, "script": "Hello.", "voice_id": VOICE}
+FAILING = VIDEO | {"script": "[[fail: rendering_failed]] Hello."}
+NOBODY = "0" * 32
+
+NOT_SERVED = {
+    "GET /v3/assets",
+    "PATCH /v3/avatars/looks/{look_id}",
+    "DELETE /v3/avatars/looks/{look_id}",
+    "DELETE /v3/avatars/{group_id}",
+}
+
+
+@dataclass
+class Exchanges:
+    """Requests and their answers as they went over the wire, judged one by one.
+
+    A refused request may well be wrong; its answer may not.
+    """
+
+    seen: set[str] = field(default_factory=set)
+    statuses: set[int] = field(default_factory=set)
+    faults: list[str] = field(default_factory=list)
+
+    async def keep(self, response: httpx.Response) -> None:
+        """Judge an exchange; to be a hook of a client."""
+        self.judge(response.request, response.status_code, json.loads(await response.aread()))
+
+    def judge(self, request: httpx.Request, status: int, answer: Any) -> None:
+        """Keep what is wrong with it."""
+        method, path = request.method, request.url.raw_path.decode()
+        body: Any = {"file": b""}
+        if "multipart" not in request.headers.get("content-type", ""):
+            body = json.loads(request.content) if request.content else None
+        for contract in filter(None, (ours(), heygens())):
+            operation = contract.operation(method, path)
+            found = contract.response_faults(method, path, status, answer)
+            if status < 400:
+                found += contract.request_faults(method, path, body)
+            self.faults += [f"{operation}: {status}: {fault}" for fault in found]
+        self.seen.add(str(ours().operation(method, path)))
+        self.statuses.add(status)
+
+
+class Overhearing(httpx.AsyncHTTPTransport):
+    """Keeps what passes, and passes it on as a stream that was not read yet."""
+
+    def __init__(self, exchanges: Exchanges) -> None:
+        super().__init__(verify=TLS)
+        self._exchanges = exchanges
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await super().handle_async_request(request)
+        response.request = request
+        content = await response.aread()
+        self._exchanges.judge(request, response.status_code, json.loads(content))
+        return httpx.Response(
+            response.status_code, headers=response.headers, stream=httpx.ByteStream(content)
+        )
+
+
+@pytest.fixture
+def exchanges() -> Exchanges:
+    return Exchanges()
+
+
+@pytest.fixture
+async def heygen(heygen_url: str, exchanges: Exchanges) -> AsyncIterator[HeyGen]:
+    """Our client at the simulator; what both say is kept."""
+    within = timedelta(seconds=10)
+    async with httpx.AsyncClient(transport=Overhearing(exchanges)) as http:
+        yield HeyGen(http, heygen_url, "any", create_timeout=within, read_timeout=within)
+
+
+async def photo() -> AsyncIterator[bytes]:
+    yield PHOTO.read_bytes()
+
+
+async def test_our_client_and_the_simulator_keep_the_contract(
+    heygen: HeyGen, exchanges: Exchanges, clock: ManualClock
+) -> None:
+    size = PHOTO.stat().st_size
+    asset_id = await heygen.upload_asset(photo(), filename="a.png", mime="image/png", size=size, key="upload")
+    await heygen.get_asset(asset_id)
+    body = {"type": "photo", "name": "Sarah", "file": {"type": "asset_id", "asset_id": asset_id}}
+    look = await heygen.create("/v3/avatars", json.dumps(body).encode(), "look")
+    clock.advance(timedelta(minutes=5))
+    await heygen.get_look(look.id)
+    await heygen.get_group(look.group_id or "")
+    await heygen.list_groups(ownership="private")
+    await heygen.list_looks(avatar_type="photo_avatar", ownership="private", group_id=look.group_id)
+    await heygen.list_voices(language="English", gender="female", limit=2)
+    await heygen.get_voice(VOICE)
+    await heygen.users_me()
+    made = [
+        await heygen.create("/v3/videos", json.dumps(video).encode(), f"video-{number}")
+        for number, video in enumerate((VIDEO, VIDEO | {"avatar_id": look.id}, PICTURE))
+    ]
+    clock.advance(timedelta(minutes=10))
+    await heygen.video_statuses([video.id for video in made])
+    for video in made:
+        assert (await heygen.get_video(video.id)).status == "completed"
+    await heygen.list_videos(title="Greeting", limit=2)
+    await heygen.delete_video(made[0].id)
+    await heygen.delete_look(look.id)
+    for wrong in ({}, {"type": "avatar", "avatar_id": NOBODY, "script": "Hello.", "voice_id": VOICE}):
+        with suppress(Refused):
+            await heygen.create("/v3/videos", json.dumps(wrong).encode(), "wrong")
+    with pytest.raises(Refused):
+        await heygen.get_video(NOBODY)
+
+    assert exchanges.faults == []
+    assert exchanges.statuses == {200, 400, 404}
+    assert exchanges.seen == {
+        "POST /v3/assets",
+        "GET /v3/assets/{asset_id}",
+        "POST /v3/avatars",
+        "GET /v3/avatars",
+        "GET /v3/avatars/{group_id}",
+        "GET /v3/avatars/looks",
+        "GET /v3/avatars/looks/{look_id}",
+        "DELETE /v3/avatars/looks/{look_id}",
+        "GET /v3/voices",
+        "GET /v3/voices/{voice_id}",
+        "GET /v3/users/me",
+        "POST /v3/videos",
+        "GET /v3/videos",
+        "GET /v3/videos/statuses",
+        "GET /v3/videos/{video_id}",
+        "DELETE /v3/videos/{video_id}",
+    }
+
+
+async def test_our_api_keeps_the_contract(
+    api: httpx.AsyncClient,
+    served: Context,
+    clock: ManualClock,
+    receiver: Receiver,
+    exchanges: Exchanges,
+) -> None:
+    api.event_hooks["response"].append(exchanges.keep)
+    upload = await api.post("/v3/assets", files={"file": ("portrait.png", PHOTO.read_bytes())})
+    asset_id = upload.json()["data"]["asset_id"]
+    named = {"type": "photo", "name": "Sarah", "file": {"type": "asset_id", "asset_id": asset_id}}
+    made = (await api.post("/v3/avatars", json=named)).json()["data"]
+    look_id, group_id = made["avatar_item"]["id"], made["avatar_group"]["id"]
+    hook = {"callback_url": receiver.url, "callback_id": "4711"}
+    videos = [
+        (await api.post("/v3/videos", json=video | hook)).json()["data"]["video_id"]
+        for video in (VIDEO, VIDEO | {"avatar_id": look_id}, PICTURE, FAILING)
+    ]
+    unfinished = (await api.post("/v3/videos", json=VIDEO)).json()["data"]["video_id"]
+    paths = [
+        f"/v3/assets/{asset_id}",
+        "/v3/avatars?ownership=private",
+        "/v3/avatars",
+        f"/v3/avatars/{group_id}",
+        "/v3/avatars/looks",
+        "/v3/avatars/looks?ownership=private&avatar_type=photo_avatar",
+        f"/v3/avatars/looks/{look_id}",
+        f"/v3/avatars/looks/{LOOK}",
+        "/v3/voices?limit=2",
+        f"/v3/voices/{VOICE}",
+        "/v3/users/me",
+        "/v3/videos?limit=2",
+        f"/v3/videos/statuses?video_ids={','.join((*videos, NOBODY))}",
+        *(f"/v3/videos/{video_id}" for video_id in (*videos, unfinished)),
+        # refused
+        f"/v3/videos/{NOBODY}",
+        f"/v3/avatars/looks/{NOBODY}",
+        f"/v3/voices/{NOBODY}",
+        f"/v3/assets/{NOBODY}",
+        "/v3/videos?limit=0",
+    ]
+    for path in paths:
+        await api.get(path)
+    await api.delete(f"/v3/videos/{unfinished}")
+    await render(served, clock)
+    await render(served, clock)
+    for path in paths:
+        await api.get(path)
+    for wrong in ({}, VIDEO | {"avatar_id": NOBODY}, VIDEO | {"script": ""}, VIDEO | {"resolution": "8k"}):
+        await api.post("/v3/videos", json=wrong)
+    await api.get("/v3/users/me", headers={"x-api-key": "nobody's"})
+    await api.delete(f"/v3/videos/{videos[0]}")
+    await api.delete(f"/v3/assets/{asset_id}")
+
+    assert exchanges.faults == []
+    assert exchanges.statuses == {200, 400, 401, 404}
+    assert exchanges.seen == {str(operation) for operation in ours().operations()} - NOT_SERVED
+    told = [json.loads(body) for body in receiver.bodies]
+    assert {event["event_type"] for event in told} == {"avatar_video.success", "avatar_video.fail"}
+    assert [fault for event in told for fault in ours().webhook_faults(event)] == []
