@@ -1,4 +1,4 @@
-"""What our client, the simulator and our API really say keeps HeyGen's contract: ours, and HeyGen's own where it is named."""
+"""What our client, the simulator and our API really say keeps the contract: ours, and HeyGen's own where it is named."""
 
 import json
 from collections.abc import AsyncIterator

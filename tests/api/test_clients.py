@@ -1,0 +1,161 @@
+"""What an unmodified HeyGen client demands of the server it talks to."""
+
+import asyncio
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import httpx
+
+from app.context import Context
+from app.models import Account
+from app.simulator.app import Simulator
+from tests.api.callers import (
+    PHOTO,
+    VIDEO,
+    caller,
+    create_video,
+    creates_at,
+    error_of,
+    fetch,
+    read_video,
+    render,
+)
+from tests.clocks import ManualClock
+from tests.services import run_worker, serving
+
+
+async def test_a_client_needs_no_header_but_its_key_and_may_send_any_other(served: Context, key: str) -> None:
+    request = (
+        "POST /v3/videos HTTP/1.1\r\nHost: greenroom\r\nX-API-KEY: {key}\r\nX-Heygen-Source: cli\r\n"
+        "X-Heygen-Client-Version: 9.9.9\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n"
+        "Connection: close\r\n\r\n{body}"
+    )
+    body = json.dumps(VIDEO | {"folder_id": None, "script": "a < b"}, sort_keys=True).replace("<", "\\u003c")
+    status, answer = await spoken(served, request.format(key=key, length=len(body), body=body))
+    assert status == 200
+    assert isinstance(answer["data"]["video_id"], str)
+    assert isinstance(answer["data"]["status"], str)
+
+
+async def test_fifty_readers_find_a_video_right_after_it_was_created(api: httpx.AsyncClient) -> None:
+    video_id = await create_video(api)
+    answers = await asyncio.gather(*(api.get(f"/v3/videos/{video_id}") for _ in range(50)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert {answer.json()["data"]["status"] for answer in answers} == {"pending"}
+
+
+async def test_waiting_costs_nothing_upstream_and_nothing_of_the_creates(
+    api: httpx.AsyncClient, served: Context, simulator: Simulator
+) -> None:
+    video_id = await create_video(api)
+    await run_worker(served)
+    before = len(simulator.requests())
+    for _ in range(30):
+        assert (await read_video(api, video_id))["status"] in {"pending", "processing"}
+    assert len(simulator.requests()) == before
+
+
+async def test_every_success_is_a_json_object(
+    api: httpx.AsyncClient, served: Context, clock: ManualClock
+) -> None:
+    video_id, other = await create_video(api), await create_video(api)
+    upload = await api.post(
+        "/v3/assets", files={"file": ('odd name;"é.bin', PHOTO.read_bytes(), "application/octet-stream")}
+    )
+    asset_id = upload.json()["data"]["asset_id"]
+    answers = [
+        upload,
+        await api.post(f"/v3/videos/{other}/cancel"),
+        await api.delete(f"/v3/videos/{other}"),
+        await api.delete(f"/v3/videos/{other}"),  # repeated after a lost answer
+        await api.delete(f"/v3/assets/{asset_id}"),
+        *[
+            await api.get(f"/v3/{path}")
+            for path in ("videos", "voices", "avatars", "avatars/looks", "users/me")
+        ],
+        await api.get(f"/v3/videos/statuses?video_ids={video_id}%2C{other}"),
+    ]
+    for answer in answers:
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json"), answer.url
+        assert answer.content.startswith(b"{")
+    assert len(answers[-1].json()["data"]) == 2, "an encoded comma is a comma"
+
+
+async def test_a_video_that_reads_completed_can_be_downloaded_at_once_and_stays_as_it_is(
+    api: httpx.AsyncClient, served: Context, clock: ManualClock
+) -> None:
+    video_id = await create_video(api)
+    await render(served, clock)
+    video = await read_video(api, video_id)
+    assert video["status"] == "completed"
+    for _ in range(2):
+        film = await fetch(video["video_url"])
+        assert film.status_code == 200
+        assert int(film.headers["content-length"]) == len(film.content) > 0
+    again = await read_video(api, video_id)
+    assert again == video
+    clock.advance(timedelta(days=8))
+    expired = await fetch(video["video_url"])
+    assert (expired.status_code, expired.json()["error"]["code"]) == (403, "forbidden")
+    assert (await fetch((await read_video(api, video_id))["video_url"])).status_code == 200
+
+
+async def test_a_create_that_was_turned_away_twice_makes_one_video(
+    api: httpx.AsyncClient, served: Context, simulator: Simulator, clock: ManualClock
+) -> None:
+    simulator.set_scenario("rate_limited", times=2, seconds=1)
+    video_id = await create_video(api)
+    for _ in range(4):
+        await render(served, clock)
+    assert (await read_video(api, video_id))["status"] == "completed"
+    assert creates_at(simulator) == 3
+    assert len(simulator.ledger()) == 1
+
+
+async def test_a_client_that_hangs_up_has_ordered_one_video_and_finds_it_by_its_title(
+    context: Context, account: Account
+) -> None:
+    stored, gone = asyncio.Event(), asyncio.Event()
+
+    async def hold(point: str) -> None:
+        if point == "accept.stored":
+            stored.set()
+            await gone.wait()
+
+    async with serving(replace(context, failpoint=hold)) as served, caller(served, account, "hasty") as api:
+        body = json.dumps(VIDEO | {"title": "Hung up on"})
+        host, port = served.links.api_url.removeprefix("http://").split(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        head = f"POST /v3/videos HTTP/1.1\r\nHost: greenroom\r\nX-Api-Key: {api.headers['x-api-key']}\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write(f"{head}{body}".encode())
+        await asyncio.wait_for(stored.wait(), 30)
+        writer.close()
+        await writer.wait_closed()
+        gone.set()
+        found = (await api.get("/v3/videos?title=Hung")).json()["data"]
+    assert [video["title"] for video in found] == ["Hung up on"]
+
+
+async def test_a_wait_that_failed_says_why(
+    api: httpx.AsyncClient, served: Context, clock: ManualClock
+) -> None:
+    video_id = await create_video(api, script="[[fail: rendering_failed]] Hello.")
+    await render(served, clock)
+    video = await read_video(api, video_id)
+    assert (video["status"], video["failure_code"]) == ("failed", "rendering_failed")
+    assert video["failure_message"]
+    unknown = await api.get(f"/v3/videos/{'0' * 32}")
+    assert error_of(unknown)[:2] == (404, "video_not_found")
+
+
+async def spoken(served: Context, request: str) -> tuple[int, dict[str, dict[str, object]]]:
+    """The status and body of the answer to these very bytes."""
+    host, port = served.links.api_url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(request.encode())
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    await writer.wait_closed()
+    return int(head.split()[1]), json.loads(body)
