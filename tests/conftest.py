@@ -102,12 +102,17 @@ def database_url(engine_name: str, tmp_path: Path, request: pytest.FixtureReques
 async def database(database_url: str) -> AsyncIterator[Database]:
     """The tables, empty."""
     database = Database(database_url)
+    await empty(database)
+    yield database
+    await database.close()
+
+
+async def empty(database: Database) -> None:
+    """Clear the tables of the PostgreSQL that all tests of a process share."""
     if not database.is_sqlite:
         tables = ", ".join(f'"{name}"' for name in SQLModel.metadata.tables)
         async with database.begin() as session:
             await session.execute(text(f"TRUNCATE {tables}"))
-    yield database
-    await database.close()
 
 
 @pytest.fixture(scope="session")

@@ -97,9 +97,7 @@ async def deliver(ctx: Context, due: Due, under_way: UnderWay) -> None:
     """Post once and record what came of it."""
     delivery, answer, reason = due.delivery, None, None
     try:
-        headers = signing.headers(due.secrets, delivery.event_id, ctx.clock.now(), due.body)
-        headers["Content-Type"] = "application/json"
-        answer = await destination.post(ctx.webhooks, delivery.url, headers, due.body)
+        answer = await _post(ctx, due)
     except destination.DeliveryFailed as failure:
         reason = failure.reason
     finally:
@@ -120,6 +118,14 @@ async def deliver(ctx: Context, due: Due, under_way: UnderWay) -> None:
         await _settle(ctx, session, delivery, status)
     await ctx.failpoint("deliver.recorded")
     ctx.wake.hint("deliver")
+
+
+async def _post(ctx: Context, due: Due) -> destination.Answer:
+    if not due.secrets:
+        raise destination.DeliveryFailed("no_secret")  # nothing leaves unsigned
+    headers = signing.headers(due.secrets, due.delivery.event_id, ctx.clock.now(), due.body)
+    headers["Content-Type"] = "application/json"
+    return await destination.post(ctx.webhooks, due.delivery.url, headers, due.body)
 
 
 async def _settle(ctx: Context, session: AsyncSession, delivery: Delivery, status: int | None) -> None:

@@ -25,7 +25,7 @@ from app.simulator.app import Options, Simulator
 from app.simulator.server import running
 from tests.api.callers import LOOK, PHOTO, PORTRAIT, VOICE, caller, create_video, render
 from tests.clocks import ManualClock
-from tests.conftest import START
+from tests.conftest import START, empty
 from tests.factories import make_account
 from tests.services import make_context, serving
 
@@ -88,6 +88,7 @@ async def furnished(database_url: str, secrets: Secrets, folder: Path) -> AsyncI
     simulator = Simulator(Options(folder=folder / "heygen", now=clock.now, background=False))
     async with AsyncExitStack() as stack:
         stack.push_async_callback(database.close)
+        await empty(database)
         stack.push_async_callback(simulator.close)
         account = await make_account(database, clock.now())
         accounts = {account.id: await stack.enter_async_context(running(simulator))}

@@ -5,9 +5,11 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import httpx
+from sqlalchemy import select, update
+from sqlmodel import col
 from standardwebhooks import Webhook
 
-from app.models import Account, DeliveryStatus
+from app.models import Account, Attempt, DeliveryStatus, WebhookSecret
 from app.worker import deliver, loop
 from tests.api.callers import caller, create_video
 from tests.end_to_end.conftest import Story
@@ -62,6 +64,23 @@ async def test_a_receiver_that_says_gone_is_left_alone(story: Story, receiver: R
     assert len(receiver.requests) == 1
     [delivery] = await story.deliveries()
     assert (delivery.status, delivery.due_at) == (DeliveryStatus.DEAD, None)
+
+
+async def test_without_a_live_secret_nothing_leaves_until_there_is_one(
+    story: Story, receiver: Receiver
+) -> None:
+    async with story.context.database.begin() as session:
+        await session.execute(update(WebhookSecret).values(expires_at=story.clock.now()))
+    await owe(story.api, receiver.url)
+    await story.work()
+    await story.pass_time(60)
+    assert receiver.requests == []
+    async with story.context.database.begin() as session:
+        reasons = set(await session.scalars(select(col(Attempt.reason))))
+        await session.execute(update(WebhookSecret).values(expires_at=None))
+    assert reasons == {"no_secret"}
+    await story.pass_time(3600, step=60)
+    assert len(receiver.requests) == 1
 
 
 async def test_a_failed_video_is_told_with_heygens_words(story: Story, receiver: Receiver) -> None:
