@@ -152,6 +152,9 @@ async def _interrupted() -> None:
         with suppress(NotImplementedError):
             loop.add_signal_handler(name, stop.set)
     await stop.wait()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        with suppress(NotImplementedError):
+            loop.remove_signal_handler(name)  # who tells a second time will not wait
 
 
 def main() -> None:

@@ -130,6 +130,7 @@ async def working(context: Context) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        log.info("stopping", meaning="What is under way ends; a second signal does not wait for it.")
         stopping.set()
         await asyncio.gather(*tasks)
 

@@ -95,7 +95,8 @@ def parse_video(body: Mapping[str, Any], *, forward_fields: frozenset[str] = fro
 
 
 def _spoken(script: str) -> str:
-    if not script.strip():
+    # Characters of no width count as blank too: a silent film would be paid for.
+    if not any(character.isprintable() and not character.isspace() for character in script):
         raise broken("must not be blank.")
     return script
 

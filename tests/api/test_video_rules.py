@@ -61,7 +61,7 @@ FIELD_RULES: list[tuple[dict[str, Any], str, str]] = [
     *((AVATAR | {key: ""}, key, "must not be empty.") for key in ("avatar_id", "script", "voice_id")),
     *((AVATAR | {key: "x" * 256}, key, "must be at most 255 characters.") for key in ("avatar_id", "voice_id")),
     (AVATAR | {"script": "é" * 5_001}, "script", "must be at most 5000 characters."),
-    (AVATAR | {"script": " \n\t"}, "script", "must not be blank."),
+    *((AVATAR | {"script": blank}, "script", "must not be blank.") for blank in (" \n\t", "\u200b\ufeff")),
     (AVATAR | {"title": "x" * 1_001}, "title", "must be at most 1000 characters."),
     *((AVATAR | {"title": f"a{c}b"}, "title", "must not contain control characters.") for c in "\x01\n\t\x1f"),
     (AVATAR | {"callback_id": "x" * 1_001}, "callback_id", "must be at most 1000 characters."),

@@ -13,7 +13,7 @@ from sqlmodel import col
 from app.database import Database
 from app.models import Event
 from tests.api.callers import VIDEO
-from tests.processes import Program, eventually, make_key, new_database, serve, settings, simulate
+from tests.processes import Program, eventually, make_key, new_database, run, serve, settings, simulate
 
 CAP = 20
 HELD = {"options": {"seconds": 1000}}  # until it is switched off
@@ -101,6 +101,31 @@ async def test_a_service_killed_in_the_middle_of_fifty_videos_makes_each_of_them
             await eventually(lambda: all_completed(api, ids), second, simulator)
         assert sorted(await renders(simulator)) == sorted(ids)
         assert (await asked(simulator, "/stats"))["peak_in_flight"] <= CAP
+
+
+@pytest.mark.timeout(300)
+async def test_a_stop_waits_for_what_is_under_way_and_a_second_signal_does_not(tmp_path: Path) -> None:
+    async with simulate(tmp_path, "--render-seconds", "0.3") as simulator:
+        here = settings(tmp_path, **at_simulator(simulator)) | {"HEYGEN_CONCURRENCY": "1"}
+        key = await make_key(tmp_path, "caller", here)
+        async with serve(tmp_path, "--no-worker", **here) as api_only, caller(api_only, key) as api:
+            ids = await create(api, 2)
+            assert await api_only.stop() == 0
+        await told(simulator, "PUT", "/scenarios/slow_create", HELD)
+        async with run(tmp_path, "worker", **here) as patient:
+            await eventually(lambda: unanswered(simulator, 1), patient, simulator)
+            patient.process.terminate()
+            await patient.said("stopping")
+            await told(simulator, "DELETE", "/scenarios")
+            assert await patient.ended(within=60) == 0, "the create has ended, and the process with it"
+        assert await renders(simulator) == ids[:1], "nothing new was begun"
+        await told(simulator, "PUT", "/scenarios/slow_create", HELD)
+        async with run(tmp_path, "worker", **here) as hasty:
+            await eventually(lambda: unanswered(simulator, 1), hasty, simulator)
+            hasty.process.terminate()
+            await hasty.said("stopping")
+            hasty.process.terminate()
+            assert await hasty.ended(within=10) != 0
 
 
 @pytest.fixture
