@@ -182,13 +182,9 @@ async def _voice(ctx: Context, caller: Caller, voice_id: str | None) -> tuple[tu
         return ()
     if voice is None:
         return (("voice", voice_id),)
-    if _is_private(voice):
+    if schemas.is_private_voice(voice):
         raise missing
     return ()
-
-
-def _is_private(voice: Mapping[str, Any]) -> bool:
-    return bool(voice.get("status")) or voice.get("type") == "private"  # only clones have a status
 
 
 async def _ask(read: Awaitable[_T], missing: NotFound) -> _T | None:

@@ -337,3 +337,8 @@ def _storable(value: Any) -> Any:
             return {_storable(name): _storable(item) for name, item in value.items()}
         case _:
             return value
+
+
+def is_private_voice(voice: Mapping[str, Any]) -> bool:
+    """Whether a voice is somebody's clone: one that is read singly has no type, and only clones have a status."""
+    return bool(voice.get("status")) or voice.get("type") == "private"

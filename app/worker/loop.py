@@ -86,6 +86,8 @@ async def _run_lane(ctx: Context, lane: Lane, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
             await places.acquire()
             wake.clear()
+            if stopping.is_set():  # it may have waited for a place
+                break
             claimed = await _guarded(lane, lane.claim())
             if claimed:
                 tasks.create_task(_perform(lane, claimed, places))
@@ -144,7 +146,7 @@ async def due_lanes(ctx: Context) -> list[str]:
         "sweep": or_(
             _due(col(Job.deadline_at), now, *unfinished),
             _due(col(Job.lease_until), now, is_status(JobStatus.SUBMITTING)),
-            _due(col(Account.probe_at), now),
+            _due(col(Account.probe_at), now, col(Account.id).in_(list(ctx.connections))),
         ),
     }
     asked = union_all(*(select(literal(name)).where(question) for name, question in questions.items()))

@@ -111,7 +111,11 @@ def interval(ctx: Context, job: Job) -> timedelta:
 
 async def _ask_in_turn(ctx: Context, job: Job, places: asyncio.Semaphore) -> None:
     async with places:
-        await ask(ctx, job)
+        try:
+            await ask(ctx, job)
+        except Exception:
+            # Its lease brings it back; the others of its batch must not wait for that.
+            log.exception("poll_failed", job_id=job.id)
 
 
 async def ask(ctx: Context, job: Job) -> None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import structlog
 from sqlalchemy import delete, func, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -13,9 +14,10 @@ from app import governor, lifecycle
 from app.context import Context
 from app.heygen.errors import HeyGenError, NoAnswer, NotSent
 from app.heygen.errors import Missing as NotThere
-from app.heygen.schemas import Created
+from app.heygen.schemas import Created, is_private_voice
 from app.lifecycle import Accepted, By, Fact, Failed, Released, Unclear
 from app.models import Asset, AssetUpload, Job, JobStatus, Look, Outcome
+from app.storage import NotStored
 from app.stored_request import StoredRequest
 from app.worker import answers, ledger
 from app.worker.answers import Doubt, Fail, Meaning, Release
@@ -124,8 +126,11 @@ async def _fetch_missing(ctx: Context, job: Job, missing: Missing) -> Fact | Non
                     return Failed(f"{word}_not_found", f"{word.capitalize()} {heygen_id} not found")
             for asset in missing.assets:
                 await _upload(ctx, job, asset)
-    except (HeyGenError, TimeoutError) as error:
-        reason = error.reason if isinstance(error, HeyGenError) else "timeout"
+    except NotStored:
+        return Failed("asset_not_available", "A file that the request names is not in our storage any more.")
+    except Exception as error:  # noqa: BLE001 -- nothing was sent yet: whatever it was, the job may simply try again
+        reason = error.reason if isinstance(error, HeyGenError) else type(error).__name__
+        log.warning("preparation_failed", job_id=job.id, reason=reason)
         delay = min(answers.RELEASE_FIRST * 2 ** min(job.releases, 10), answers.RELEASE_LONGEST)
         return Released(f"preparation: {reason}", ctx.clock.now() + ctx.jitter(delay))
     return None
@@ -135,7 +140,7 @@ async def _public(ctx: Context, job: Job, kind: str, heygen_id: str) -> bool:
     catalog = ctx.connections[job.account_id].catalog
     try:
         if kind == "voice":
-            return (await catalog.voice(heygen_id)).get("type") != "private"
+            return not is_private_voice(await catalog.voice(heygen_id))
         # Only private looks have a status of their own.
         return (await catalog.look(heygen_id)).status is None
     except NotThere:
@@ -151,13 +156,12 @@ async def _upload(ctx: Context, job: Job, asset: Asset) -> None:
         key=f"{asset.id}-{job.id}-{job.epoch}",
     )
     async with ctx.database.begin() as session:
-        await session.merge(
-            AssetUpload(
-                asset_id=asset.id,
-                account_id=job.account_id,
-                heygen_asset_id=heygen_asset_id,
-                uploaded_at=ctx.clock.now(),
-            )
+        insert = sqlite.insert if ctx.database.is_sqlite else postgresql.insert
+        named = {"heygen_asset_id": heygen_asset_id, "uploaded_at": ctx.clock.now()}
+        # Two jobs with one new file may upload it at the same time; either id will do.
+        stored = insert(AssetUpload).values(asset_id=asset.id, account_id=job.account_id, **named)
+        await session.execute(
+            stored.on_conflict_do_update(index_elements=["asset_id", "account_id"], set_=named)
         )
 
 
