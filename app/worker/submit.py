@@ -7,6 +7,7 @@ from datetime import timedelta
 import structlog
 from sqlalchemy import delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import NoResultFound
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -17,6 +18,7 @@ from app.heygen.errors import Missing as NotThere
 from app.heygen.schemas import Created, is_private_voice
 from app.lifecycle import Accepted, By, Fact, Failed, Released, Unclear
 from app.models import Asset, AssetUpload, Job, JobStatus, Look, Outcome
+from app.secrets import CannotDecrypt
 from app.storage import NotStored
 from app.stored_request import StoredRequest
 from app.worker import answers, ledger
@@ -64,11 +66,20 @@ async def claim(ctx: Context) -> Submittable | None:
                 job = await lifecycle.claim(session, job_id, ctx.pace.lease, By("worker", now))
                 if job is None:
                     continue
-                claimed = await _advance(ctx, session, job, await prepare(ctx, session, job))
+                claimed = await _advance(ctx, session, job, await _prepare(ctx, session, job))
             if claimed is not None:
                 await ctx.failpoint("submit.claimed")
                 return claimed
     return None
+
+
+async def _prepare(ctx: Context, session: AsyncSession, job: Job) -> Preparation | Released:
+    """What the job lacks; a row that cannot be read must not keep the rest of the queue from its turn."""
+    try:
+        return await prepare(ctx, session, job)
+    except (CannotDecrypt, NoResultFound) as error:
+        log.error("job_unreadable", job_id=job.id, reason=type(error).__name__)  # noqa: TRY400 -- no trace of secrets
+        return Released("unreadable", ctx.clock.now() + ctx.jitter(_backoff(job)))
 
 
 async def submit(ctx: Context, claimed: Submittable) -> None:
@@ -82,7 +93,7 @@ async def submit(ctx: Context, claimed: Submittable) -> None:
 
 
 async def _advance(
-    ctx: Context, session: AsyncSession, job: Job, preparation: Preparation
+    ctx: Context, session: AsyncSession, job: Job, preparation: Preparation | Released
 ) -> Submittable | None:
     """Move a claimed job on by what its preparation found; None when there is nothing to send."""
     now = ctx.clock.now()
@@ -92,6 +103,8 @@ async def _advance(
             return Submittable(job, await ledger.intend_first(ctx, session, job, body), None)
         case Missing():
             return Submittable(job, None, preparation)
+        case Released():
+            await lifecycle.apply(session, job.id, preparation, by)
         case Waits(look_id):
             await lifecycle.apply(session, job.id, Released("waits_for_look", now, look_id), by)
         case Unusable(code, message):
@@ -131,9 +144,13 @@ async def _fetch_missing(ctx: Context, job: Job, missing: Missing) -> Fact | Non
     except Exception as error:  # noqa: BLE001 -- nothing was sent yet: whatever it was, the job may simply try again
         reason = error.reason if isinstance(error, HeyGenError) else type(error).__name__
         log.warning("preparation_failed", job_id=job.id, reason=reason)
-        delay = min(answers.RELEASE_FIRST * 2 ** min(job.releases, 10), answers.RELEASE_LONGEST)
-        return Released(f"preparation: {reason}", ctx.clock.now() + ctx.jitter(delay))
+        return Released(f"preparation: {reason}", ctx.clock.now() + ctx.jitter(_backoff(job)))
     return None
+
+
+def _backoff(job: Job) -> timedelta:
+    delay: timedelta = answers.RELEASE_FIRST * 2 ** min(job.releases, 10)
+    return min(delay, answers.RELEASE_LONGEST)
 
 
 async def _public(ctx: Context, job: Job, kind: str, heygen_id: str) -> bool:

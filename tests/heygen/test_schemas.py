@@ -17,6 +17,7 @@ from app.heygen.schemas import (
     Unreadable,
     Video,
     decode,
+    is_private_voice,
     look_state,
     statuses,
     video_state,
@@ -294,3 +295,11 @@ def test_decoding_changes_nothing_that_can_be_stored() -> None:
     value = {"emoji": "\U0001f600", "n": [1, 2.5, None, True], "back\\u0000slash": "\\ud800"}
     assert decode(json.dumps(value).encode()) == value
     assert decode(b"\xef\xbb\xbf{}") == {}
+
+
+@pytest.mark.parametrize(
+    ("voice", "private"),
+    [({}, False), ({"type": "public"}, False), ({"type": "private"}, True), ({"status": "complete"}, True)],
+)
+def test_a_clone_is_told_by_its_status_where_there_is_no_type(voice: dict[str, str], private: bool) -> None:
+    assert is_private_voice(voice) is private

@@ -13,7 +13,7 @@ from sqlmodel import col
 from app.context import Context
 from app.failpoints import NAMES
 from app.heygen.schemas import Created
-from app.models import Account, JobStatus, Outcome
+from app.models import Account, Job, JobStatus, Outcome
 from app.worker import expire, submit, unsure
 from tests.clocks import ManualClock
 from tests.factories import make_tenant, queue_job
@@ -119,10 +119,20 @@ async def test_a_lost_answer_makes_the_job_unsure_and_keeps_its_slot(
 async def test_an_error_that_heygen_keeps_replaying_does_not_hide_the_render(bench: Bench) -> None:
     bench.simulator.set_scenario("replay_errors")
     bench.simulator.set_scenario("gateway_timeout_after_accept", times=1)
+    bench.simulator.set_scenario("callbacks_lost")
     await bench.queue()
     await bench.settle(within=120)
     assert (await bench.job()).status == JobStatus.COMPLETED
     assert bench.renders() == 1
+
+
+async def test_a_refusal_that_heygen_keeps_for_its_key_is_not_asked_for_again(bench: Bench) -> None:
+    bench.simulator.set_scenario("replay_errors")
+    bench.simulator.set_scenario("insufficient_credit", times=1)
+    (job,) = await bench.queue()
+    await bench.settle()
+    assert (await bench.job()).status == JobStatus.COMPLETED
+    assert [send.key for send in await bench.submissions()] == [f"{job.id}-1", f"{job.id}-2"]
 
 
 async def test_a_503_before_acceptance_is_repeated_under_the_same_key(bench: Bench) -> None:
@@ -200,7 +210,7 @@ async def test_what_heygen_refuses_fails_with_heygens_words_and_is_not_sent_agai
 
 
 async def test_while_heygen_cannot_be_reached_the_job_waits_and_its_bytes_stay_the_same(
-    bench: Bench, account: Account, tmp_path: Path
+    bench: Bench, account: Account, tmp_path: Path, held_slots: Callable[[], Awaitable[int]]
 ) -> None:
     await bench.queue()
     context = bench.context
@@ -216,6 +226,7 @@ async def test_while_heygen_cannot_be_reached_the_job_waits_and_its_bytes_stay_t
         (1, 1, Outcome.UNSENT),
         (1, 2, Outcome.UNSENT),
     ]
+    assert ((await bench.job()).status, await held_slots()) == (JobStatus.QUEUED, 0)
     await bench.pass_time(60)
     await bench.settle()
     sends = await bench.submissions()
@@ -236,6 +247,18 @@ async def test_a_heygen_that_only_fails_is_left_alone_until_it_answers_again(ben
     assert (await bench.account()).paused_reason is None
     assert {job.status for job in await bench.jobs()} == {JobStatus.COMPLETED}
     assert bench.renders() == 40
+
+
+async def test_a_row_that_cannot_be_read_does_not_keep_the_queue_from_its_turn(bench: Bench) -> None:
+    (poisoned,) = await bench.queue()
+    async with bench.context.database.begin() as session:
+        await session.execute(update(Job).values(request_encrypted=b"under a key that is lost"))
+    good = await bench.queue(3)
+    await bench.pass_time(60)
+    ended = {job.id: job.status for job in await bench.jobs()}
+    assert ended.pop(poisoned.id) == JobStatus.QUEUED
+    assert ended == {job.id: JobStatus.COMPLETED for job in good}
+    assert bench.renders() == 3
 
 
 async def test_a_sender_that_slept_through_its_lease_does_not_send(bench: Bench) -> None:
