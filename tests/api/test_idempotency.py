@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from app.context import Context
 from app.models import Account, IdempotencyKey, Job
 from app.simulator.app import Simulator
-from tests.api.callers import LOOK, VIDEO, VOICE, caller, creates_at, error_of
+from tests.api.callers import LOOK, PORTRAIT, VIDEO, VOICE, caller, creates_at, error_of
 from tests.clocks import ManualClock
 from tests.services import run_worker
 
@@ -100,6 +100,14 @@ async def test_keys_belong_to_their_tenant(api: httpx.AsyncClient, served: Conte
     async with caller(served, account, "other") as other:
         answer = await create(other, script="Of another tenant.")
     assert (answer.status_code, await jobs(served)) == (200, 2)
+
+
+async def test_a_key_means_something_else_in_another_operation(api: httpx.AsyncClient) -> None:
+    await create(api)
+    look = await api.post(
+        "/v3/avatars", json={"type": "photo", "name": "Sarah", "file": PORTRAIT}, headers=KEY
+    )
+    assert (look.status_code, "idempotent-replayed" in look.headers) == (200, False)
 
 
 async def test_an_ill_formed_key_is_refused_and_nothing_is_stored(

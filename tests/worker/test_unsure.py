@@ -1,16 +1,22 @@
 """The way out of doubt: the same key while it is young, look-ups afterwards, never a new key."""
 
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
+from typing import cast
 
 import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
+from app.heygen.client import HeyGen
+from app.heygen.schemas import Page
 from app.models import Account, JobStatus, Outcome, Submission
+from app.worker import search
 from app.worker.unsure import REPEATS, Repeat, Search, next_move
 from tests.conftest import START
 from tests.worker.conftest import Bench
+from tests.worker.test_poll import forge
 
 AGE = timedelta(hours=20)
 
@@ -95,6 +101,44 @@ async def test_no_key_is_sent_after_twenty_hours_and_two_empty_look_ups_end_it(b
     assert (job.status, job.failure_code) == (JobStatus.FAILED, "outcome_unknown")
     assert job.slot_account_id is None
     assert bench.renders() == 0
+
+
+async def test_only_look_ups_that_heygen_answers_ten_minutes_apart_end_the_doubt(bench: Bench) -> None:
+    pace = replace(bench.context.pace, key_max_age=timedelta(minutes=1))
+    bench.context = replace(bench.context, pace=pace)
+    bench.simulator.set_scenario("outage")
+    (job,) = await bench.queue()
+    await bench.pass_time(3600, step=60)
+    assert (await bench.job()).status == JobStatus.UNSURE, "nobody could be asked"
+    bench.simulator.clear_scenarios()
+    bench.simulator.set_scenario("outage", method="POST")
+    while (await bench.job()).searched_at is None:
+        await bench.pass_time(60, step=60)
+    assert (await bench.job()).status == JobStatus.UNSURE, "one look-up may come too early"
+    await forge(bench, job)
+    await bench.pass_time(60, step=60)
+    assert (await bench.job()).status == JobStatus.UNSURE, "and so may one that a callback hurries"
+    await bench.pass_time(600, step=60)
+    assert (await bench.job()).failure_code == "outcome_unknown"
+
+
+class Listing:
+    """A HeyGen whose lists never end, and hold nothing of ours."""
+
+    async def list_videos(self, **_asked: str | None) -> Page:
+        return Page(
+            ({"id": "theirs", "title": "Somebody else's [gr:0123456789abcdef0123456789abcdef]"},), "on"
+        )
+
+
+async def test_a_list_that_never_ends_neither_holds_the_job_nor_proves_that_it_is_not_there(
+    bench: Bench,
+) -> None:
+    (job,) = await bench.queue()
+    (connection,) = bench.context.connections.values()
+    endless = replace(connection, heygen=cast("HeyGen", Listing()))
+    with pytest.raises(search.Incomplete):
+        await search.by_token(replace(bench.context, connections={job.account_id: endless}), job)
 
 
 async def test_an_outage_is_waited_out_and_the_render_is_made_once(bench: Bench) -> None:

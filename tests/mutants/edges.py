@@ -1,0 +1,272 @@
+"""What keeps strangers' input in bounds: repeats, callbacks, HeyGen's answers, receivers."""
+
+from tests.mutants.mutant import without
+
+SUBMIT = "tests/worker/test_submit.py"
+POLL = "tests/worker/test_poll.py"
+IDEMPOTENCY = "tests/api/test_idempotency.py"
+CALLBACKS = "tests/api/test_callbacks.py"
+CLAIMS = "tests/worker/test_claims.py"
+WEBHOOKS = "tests/end_to_end/test_webhooks.py"
+DESTINATION = "tests/webhooks/test_destination.py"
+DESTINATION_HTTP = "tests/webhooks/test_destination_http.py"
+
+CALLBACKS_PY = "app/api/callbacks.py"
+IDEMPOTENCY_PY = "app/api/idempotency.py"
+SCHEMAS_PY = "app/heygen/schemas.py"
+DESTINATION_PY = "app/webhooks/destination.py"
+CLAIMS_PY = "app/worker/claims.py"
+DELIVER_PY = "app/worker/deliver.py"
+EXPIRE_PY = "app/worker/expire.py"
+POLL_PY = "app/worker/poll.py"
+
+IDEMPOTENCY_MUTANTS = (
+    without(
+        "simultaneous repeats each make a video",
+        IDEMPOTENCY_PY,
+        "            raise _Taken\n",
+        "            return\n",
+        f"{IDEMPOTENCY}::test_fifty_simultaneous_equal_requests_make_one_video_and_get_equal_answers",
+    ),
+    without(
+        "a key answers another body",
+        IDEMPOTENCY_PY,
+        "if kept.body_sha256 != body_hash:",
+        "if False:",
+        f"{IDEMPOTENCY}::test_another_body_under_a_used_key_is_refused",
+    ),
+    without(
+        "the key is bound apart from its video",
+        IDEMPOTENCY_PY,
+        "            await once.bind(",
+        "        async with ctx.database.begin() as session:\n            await once.bind(",
+        f"{IDEMPOTENCY}::test_fifty_simultaneous_equal_requests_make_one_video_and_get_equal_answers",
+    ),
+    without(
+        "a key means the same in every operation",
+        IDEMPOTENCY_PY,
+        "operation=f\"{request.method} {request.scope['path']}\"",
+        "operation=request.method",
+        f"{IDEMPOTENCY}::test_a_key_means_something_else_in_another_operation",
+    ),
+    without(
+        "any key will do",
+        IDEMPOTENCY_PY,
+        "if keys and (len(keys) > 1 or not _KEY.fullmatch(keys[0])):",
+        "if False:",
+        f"{IDEMPOTENCY}::test_an_ill_formed_key_is_refused_and_nothing_is_stored",
+    ),
+)
+
+CALLBACKS_MUTANTS = (
+    without(
+        "any token will do",
+        CALLBACKS_PY,
+        ".where(col(Job.callback_token_sha256) == digest(token))",
+        ".where(col(Job.id).isnot(None))",
+        f"{CALLBACKS}::test_an_unknown_token_gets_the_same_answer_and_changes_nothing",
+    ),
+    without(
+        "a callback makes anything due",
+        CALLBACKS_PY,
+        "case((asked & later, soon)",
+        "case((later, soon)",
+        f"{CALLBACKS}::test_an_early_callback_waits_in_the_row_until_heygen_has_answered",
+    ),
+    without(
+        "a storm of callbacks is a storm of reads",
+        CALLBACKS_PY,
+        "soon = case((col(Job.hint_after) > now, col(Job.hint_after)), else_=literal(now, UTCDateTime()))",
+        "soon = literal(now, UTCDateTime())",
+        f"{CALLBACKS}::test_a_storm_of_callbacks_costs_one_read_in_thirty_seconds",
+    ),
+    without(
+        "each copy of a callback is kept",
+        CALLBACKS_PY,
+        "    if again is not None:\n        return\n",
+        "",
+        f"{CALLBACKS}::test_what_came_is_kept_once_with_a_counter",
+    ),
+    without(
+        "callbacks are kept without end",
+        CALLBACKS_PY,
+        "if kept is not None and kept >= MOST_ROWS:",
+        "if False:",
+        f"{CALLBACKS}::test_at_most_twenty_different_bodies_are_kept_and_later_ones_are_hints_still",
+    ),
+    without(
+        "a callback postpones",
+        CALLBACKS_PY,
+        "asked & later, soon",
+        "asked, soon",
+        f"{CALLBACKS}::test_a_callback_never_moves_a_due_instant_back",
+    ),
+    without(
+        "a callback during a read is lost",
+        CLAIMS_PY,
+        "due_at=case((hinted, col(Job.due_at)), else_=due_at)",
+        "due_at=due_at",
+        f"{CLAIMS}::test_a_callback_that_comes_while_heygen_is_asked_is_not_lost",
+    ),
+)
+
+POLLS_MUTANTS = (
+    without(
+        "completed is said before the link answers",
+        POLL_PY,
+        'case "completed" if await answers(ctx, video.video_url):',
+        'case "completed" if video.video_url:',
+        f"{POLL}::test_completed_is_said_only_once_the_link_answers",
+    ),
+    without(
+        "each callback costs a read",
+        CLAIMS_PY,
+        "    if asked:\n",
+        "    if False:\n",
+        f"{POLL}::test_forged_callbacks_change_nothing_and_cost_one_read_in_thirty_seconds",
+    ),
+    without(
+        "a callback interrupts who holds the job",
+        CLAIMS_PY,
+        "col(Job.due_at) <= before, free)",
+        "col(Job.due_at) <= before)",
+        f"{CALLBACKS}::test_a_lease_is_never_touched",
+    ),
+    without(
+        "an empty wallet fails the queue",
+        POLL_PY,
+        "            await governor.pause(session, job.account_id, fact.code.lower(), now)\n",
+        "            pass\n",
+        f"{POLL}::test_an_empty_wallet_at_the_end_of_a_render_pauses_the_queue_behind_it",
+    ),
+    without(
+        "a new word of HeyGen's ends the render",
+        SCHEMAS_PY,
+        'return "gone"\n        case _:\n            return "running"',
+        'return "gone"\n        case "processing" | "pending" | "waiting":\n            return "running"\n'
+        '        case _:\n            return "failed"',
+        f"{POLL}::test_a_word_that_heygen_never_used_before_means_still_running",
+    ),
+    without(
+        "a 404 is believed at once",
+        POLL_PY,
+        "if ctx.clock.now() - since < GRACE:",
+        "if False:",
+        f"{POLL}::test_a_video_that_heygen_no_longer_knows_fails_after_a_grace",
+    ),
+    without(
+        "the deadline ends what is rendered",
+        EXPIRE_PY,
+        "                col(Job.finished_at).is_(None), col(Job.rendered_at).is_(None), col",
+        "                col(Job.finished_at).is_(None), col",
+        f"{POLL}::test_a_file_that_never_answers_fails_after_a_week_and_not_at_the_deadline",
+    ),
+    without(
+        "an outage is asked about at one pace",
+        POLL_PY,
+        "first * GROWTH ** min(job.asks + 1, 20)",
+        "first",
+        f"{POLL}::test_reads_during_an_outage_are_postponed_and_nothing_is_lost",
+    ),
+    without(
+        "whoever takes over looks like who lost it",
+        CLAIMS_PY,
+        "epoch=col(Job.epoch) + 1, lease_until",
+        "lease_until",
+        f"{SUBMIT}::test_a_late_answer_of_a_frozen_sender_is_kept_and_used",
+    ),
+    without(
+        "who lost a job gives it back",
+        CLAIMS_PY,
+        "col(Job.id) == job.id, col(Job.epoch) == job.epoch, col(Job.status) == job.status)",
+        "col(Job.id) == job.id)",
+        f"{CLAIMS}::test_a_reader_that_lost_its_job_does_not_give_it_back_for_the_next_one",
+    ),
+)
+
+DELIVERIES_MUTANTS = (
+    without(
+        "a receiver that is gone is asked again",
+        DELIVER_PY,
+        "elif status == GONE or again_at is None:",
+        "elif again_at is None:",
+        f"{WEBHOOKS}::test_a_receiver_that_says_gone_is_left_alone",
+    ),
+    without(
+        "each attempt has bytes of its own",
+        DELIVER_PY,
+        'due = Due(delivery, body or b"",',
+        'due = Due(delivery, (body or b"") + b" " * delivery.attempts,',
+        f"{WEBHOOKS}::test_a_receiver_that_was_down_gets_the_same_bytes_freshly_signed_on_schedule",
+    ),
+    without(
+        "a receiver that is down gets no rest",
+        DELIVER_PY,
+        "again_at = schedule.next_attempt(delivery.attempts, now, ctx.random.uniform(-1, 1))",
+        "again_at = now + timedelta(seconds=5)",
+        f"{WEBHOOKS}::test_a_receiver_that_was_down_gets_the_same_bytes_freshly_signed_on_schedule",
+    ),
+    without(
+        "a delivery is never given up",
+        DELIVER_PY,
+        "elif status == GONE or again_at is None:",
+        "elif status == GONE:",
+        f"{CLAIMS}::test_a_receiver_that_never_answers_well_is_given_up_after_ten_attempts",
+    ),
+    without(
+        "who lost a delivery settles it",
+        DELIVER_PY,
+        "            col(Delivery.epoch) == delivery.epoch,\n",
+        "",
+        f"{CLAIMS}::test_an_attempt_that_lost_its_delivery_does_not_give_it_to_a_third",
+    ),
+    without(
+        "an attempt is not counted",
+        DELIVER_PY,
+        "                attempts=col(Delivery.attempts) + 1,\n",
+        "",
+        f"{WEBHOOKS}::test_a_receiver_that_was_down_gets_the_same_bytes_freshly_signed_on_schedule",
+    ),
+    without(
+        "one receiver takes every place",
+        DELIVER_PY,
+        "                col(Delivery.tenant_id).notin_(under_way.busy()),\n",
+        "",
+        f"{WEBHOOKS}::test_a_receiver_that_hangs_takes_its_own_share_and_holds_up_nobody_else",
+    ),
+    without(
+        "any answer is a delivery",
+        DELIVER_PY,
+        "    if status is not None and 200 <= status < 300:\n        outcome",
+        "    if status is not None:\n        outcome",
+        f"{WEBHOOKS}::test_a_receiver_that_says_gone_is_left_alone",
+    ),
+    without(
+        "one public address among private ones is enough",
+        DESTINATION_PY,
+        "not all(is_public(",
+        "not any(is_public(",
+        f"{DESTINATION}::test_mixed_answers_are_refused_whole",
+    ),
+    without(
+        "a literal private address is dialled",
+        DESTINATION_PY,
+        "    if not is_public(address[4][0]):\n        raise DeniedAddress",
+        "    if False:\n        raise DeniedAddress",
+        f"{DESTINATION}::test_no_spelling_of_a_host_opens_a_connection",
+    ),
+    without(
+        "a redirect is followed",
+        DESTINATION_PY,
+        "follow_redirects=False",
+        "follow_redirects=True",
+        f"{DESTINATION_HTTP}::test_redirects_are_answers_and_never_followed",
+    ),
+    without(
+        "a URL is checked only when it is named",
+        DESTINATION_PY,
+        "        check_url(url, allow_private=client.allow_private)\n",
+        "        pass\n",
+        f"{DESTINATION_HTTP}::test_the_form_of_a_url_is_checked_at_every_attempt",
+    ),
+)

@@ -1,0 +1,124 @@
+"""What keeps an account from too much."""
+
+from tests.mutants.mutant import Mutant, without
+
+SUBMIT = "tests/worker/test_submit.py"
+GOVERNOR = "tests/test_governor.py"
+
+GOVERNOR_PY = "app/governor.py"
+
+GOVERNOR_MUTANTS = (
+    without(
+        "the account's cap is passed",
+        GOVERNOR_PY,
+        "if sum(held.values()) >= account.limit_now:",
+        "if False:",
+        f"{SUBMIT}::test_priority_goes_first_within_a_tenant",
+    ),
+    without(
+        "the shares are not fair",
+        GOVERNOR_PY,
+        "(held.get(tenant.id, 0) / tenant.weight, job_id)",
+        "(0, job_id)",
+        f"{SUBMIT}::test_the_next_slot_goes_to_the_tenant_with_the_fewest",
+    ),
+    without(
+        "Retry-After is not obeyed",
+        GOVERNOR_PY,
+        "(account.gate_until is not None and account.gate_until > now)",
+        "False",
+        f"{GOVERNOR}::test_a_second_429_never_opens_the_gate_sooner",
+    ),
+    without(
+        "a paused account sends",
+        GOVERNOR_PY,
+        "if account.paused_at is not None or (",
+        "if (",
+        f"{GOVERNOR}::test_only_an_operator_ends_what_an_operator_paused",
+    ),
+    without(
+        "a tenant's own cap is passed",
+        GOVERNOR_PY,
+        "if tenant.slot_cap is None or held.get(tenant.id, 0) < tenant.slot_cap",
+        "if True",
+        f"{GOVERNOR}::test_a_tenant_gets_no_more_slots_than_it_may_have",
+    ),
+    without(
+        "nothing is urgent",
+        GOVERNOR_PY,
+        ".order_by(col(Job.rank), col(Job.id))",
+        ".order_by(col(Job.id))",
+        f"{SUBMIT}::test_priority_goes_first_within_a_tenant",
+    ),
+    without(
+        "a video that waits for its look holds up others",
+        GOVERNOR_PY,
+        "            col(Job.waits_for_id).is_(None),\n",
+        "",
+        f"{GOVERNOR}::test_a_video_that_waits_for_its_look_holds_up_nobody",
+    ),
+    without(
+        "what went back is sent at once",
+        GOVERNOR_PY,
+        "            col(Job.due_at).is_(None) | (col(Job.due_at) <= now),\n",
+        "",
+        f"{GOVERNOR}::test_what_goes_back_gives_its_slot_to_others_and_waits_its_time",
+    ),
+    without(
+        "an account that is refused goes on",
+        GOVERNOR_PY,
+        "account.refused_count >= REFUSALS_TO_PAUSE and",
+        "False and",
+        f"{GOVERNOR}::test_the_same_refusal_three_times_in_a_row_pauses_the_account",
+    ),
+    without(
+        "one refusal pauses the account",
+        GOVERNOR_PY,
+        "REFUSALS_TO_PAUSE = 3",
+        "REFUSALS_TO_PAUSE = 1",
+        f"{GOVERNOR}::test_the_same_refusal_three_times_in_a_row_pauses_the_account",
+    ),
+    without(
+        "a 429 lowers nothing",
+        GOVERNOR_PY,
+        "max(1, int(account.limit_now * 0.7))",
+        "account.limit_now",
+        f"{SUBMIT}::test_a_429_lowers_the_number_in_flight_and_success_raises_it_again",
+    ),
+    without(
+        "a second 429 opens the gate sooner",
+        GOVERNOR_PY,
+        "max(until, account.gate_until or until)",
+        "until",
+        f"{GOVERNOR}::test_a_second_429_never_opens_the_gate_sooner",
+    ),
+    without(
+        "a probe ends an operator's pause",
+        GOVERNOR_PY,
+        "col(Account.paused_reason) == only if only is not None else true()",
+        "true()",
+        f"{GOVERNOR}::test_only_an_operator_ends_what_an_operator_paused",
+    ),
+    without(
+        "a refusal replaces an operator's pause",
+        GOVERNOR_PY,
+        "col(Account.paused_at).is_(None) if probe_after is not None else true()",
+        "true()",
+        f"{GOVERNOR}::test_only_an_operator_ends_what_an_operator_paused",
+    ),
+)
+
+LOCKS_MUTANTS = (
+    Mutant(
+        "slots are counted without the lock",
+        GOVERNOR_PY,
+        (
+            (
+                "    statement = statement.with_for_update(key_share=True).execution_options",
+                "    statement = statement.execution_options",
+            ),
+        ),
+        (f"{GOVERNOR}::test_whoever_counts_slots_keeps_others_from_counting_until_the_slot_is_taken",),
+        database="postgresql",
+    ),
+)

@@ -1,0 +1,223 @@
+"""What keeps one job one render: the send, and the way out of doubt."""
+
+from tests.mutants.mutant import Mutant, without
+
+SUBMIT = "tests/worker/test_submit.py"
+UNSURE = "tests/worker/test_unsure.py"
+POLL = "tests/worker/test_poll.py"
+CLAIMS = "tests/worker/test_claims.py"
+
+ANSWERS_PY = "app/worker/answers.py"
+EXPIRE_PY = "app/worker/expire.py"
+LEDGER_PY = "app/worker/ledger.py"
+SEARCH_PY = "app/worker/search.py"
+SUBMIT_PY = "app/worker/submit.py"
+UNSURE_PY = "app/worker/unsure.py"
+
+SUBMISSION_MUTANTS = (
+    without(
+        "a sender that slept through its lease sends",
+        SUBMIT_PY,
+        "if ctx.clock.now() >= intent.send_before:",
+        "if False:",
+        f"{SUBMIT}::test_a_sender_that_slept_through_its_lease_does_not_send",
+    ),
+    without(
+        "a lost answer counts as a refusal",
+        ANSWERS_PY,
+        "            return Doubt(error.reason)",
+        "            return Release(error.reason, backoff)",
+        f"{SUBMIT}::test_a_lost_answer_makes_the_job_unsure_and_keeps_its_slot",
+    ),
+    without(
+        "a repeat gets a key of its own",
+        LEDGER_PY,
+        'f"{job.id}-{n}"',
+        'f"{job.id}-{n}-{send}"',
+        f"{SUBMIT}::test_an_answer_lost_after_acceptance_is_asked_for_again_under_the_same_key",
+    ),
+    without(
+        "a dead worker's send is forgotten",
+        EXPIRE_PY,
+        "if await _unanswered(session, job_id, epoch):",
+        "if False:",
+        f"{SUBMIT}::test_a_sender_that_slept_through_its_lease_does_not_send",
+        f"{SUBMIT}::test_a_late_answer_of_a_frozen_sender_is_kept_and_used",
+    ),
+    without(
+        "a late answer is thrown away",
+        UNSURE_PY,
+        "    if late is not None and await _accept(ctx, job, late):\n        return\n",
+        "",
+        f"{SUBMIT}::test_a_late_answer_of_a_frozen_sender_is_kept_and_used",
+    ),
+    without(
+        "two jobs may hold one render",
+        SUBMIT_PY,
+        "    if await taken(session, job, created.id):\n",
+        "    if False:\n",
+        f"{SUBMIT}::test_an_id_that_another_job_holds_is_refused",
+    ),
+    without(
+        "a send is not written down",
+        LEDGER_PY,
+        "    await session.execute(\n        insert(Submission)",
+        "    (\n        insert(Submission)",
+        f"{SUBMIT}::test_a_503_before_acceptance_is_repeated_under_the_same_key",
+    ),
+    without(
+        "a send that was never written gets a new key",
+        LEDGER_PY,
+        "if last is None or last.outcome == Outcome.REFUSED:",
+        "if True:",
+        f"{SUBMIT}::test_while_heygen_cannot_be_reached_the_job_waits_and_its_bytes_stay_the_same",
+    ),
+    without(
+        "a refused key is used again",
+        LEDGER_PY,
+        "if last is None or last.outcome == Outcome.REFUSED:",
+        "if last is None:",
+        f"{SUBMIT}::test_a_refusal_that_heygen_keeps_for_its_key_is_not_asked_for_again",
+    ),
+    without(
+        "one key carries two bodies",
+        LEDGER_PY,
+        "_bytes_of(ctx, sends) or body, (last.n",
+        "body, (last.n",
+        f"{SUBMIT}::test_while_heygen_cannot_be_reached_the_job_waits_and_its_bytes_stay_the_same",
+    ),
+    without(
+        "a job canceled while it is prepared is sent",
+        SUBMIT_PY,
+        "if not await ledger.holds(session, job.id, job.epoch, JobStatus.SUBMITTING):",
+        "if False:",
+        f"{CLAIMS}::test_a_video_canceled_while_it_is_prepared_is_never_sent",
+    ),
+    without(
+        "a 429 shuts no gate",
+        ANSWERS_PY,
+        "gate=True, retry_after",
+        "gate=False, retry_after",
+        f"{SUBMIT}::test_retry_after_is_obeyed_to_the_second_even_by_a_process_that_starts_later",
+    ),
+    without(
+        "trouble of the account fails the job",
+        ANSWERS_PY,
+        "return Release(error.code, backoff, pause=error.code)",
+        "return Fail(error.code, error.message)",
+        f"{SUBMIT}::test_trouble_of_the_account_pauses_it_and_fails_no_job",
+    ),
+    without(
+        "what was never written is in doubt",
+        ANSWERS_PY,
+        "            return Release(error.reason, backoff)",
+        "            return Doubt(error.reason)",
+        f"{SUBMIT}::test_while_heygen_cannot_be_reached_the_job_waits_and_its_bytes_stay_the_same",
+    ),
+    without(
+        "a sender at work loses its job",
+        EXPIRE_PY,
+        "is_status(JobStatus.SUBMITTING), col(Job.lease_until) <= now)",
+        "is_status(JobStatus.SUBMITTING))",
+        f"{CLAIMS}::test_a_sender_at_work_is_left_alone",
+    ),
+    without(
+        "a late answer looks punctual",
+        LEDGER_PY,
+        "late = await session.scalar(current) != intent.epoch",
+        "late = False",
+        f"{SUBMIT}::test_a_late_answer_of_a_frozen_sender_is_kept_and_used",
+    ),
+)
+
+DOUBT_MUTANTS = (
+    without(
+        "a key never grows old",
+        UNSURE_PY,
+        "if now - first.sent_at >= key_max_age or first.body_encrypted is None:",
+        "if first.body_encrypted is None:",
+        f"{UNSURE}::test_the_key_is_repeated_while_it_is_young_and_may_tell",
+    ),
+    without(
+        "an outage ends the doubt",
+        UNSURE_PY,
+        "len(errors) == SERVER_ERRORS and last.others_accepted:",
+        "len(errors) == SERVER_ERRORS:",
+        f"{UNSURE}::test_the_key_is_repeated_while_it_is_young_and_may_tell",
+    ),
+    without(
+        "a callback is believed",
+        UNSURE_PY,
+        "if await search.confirms(ctx, job, candidate) and await _accept(ctx, job, candidate):",
+        "if await _accept(ctx, job, candidate):",
+        f"{POLL}::test_a_forged_callback_in_doubt_cannot_give_the_job_a_strangers_video",
+    ),
+    without(
+        "a refused repeat is repeated",
+        UNSURE_PY,
+        "if last.outcome == Outcome.REFUSED and last.http_status in REFUSED_ON_REPEAT:",
+        "if False:",
+        f"{UNSURE}::test_the_key_is_repeated_while_it_is_young_and_may_tell",
+    ),
+    Mutant(
+        "one look-up ends the doubt",
+        UNSURE_PY,
+        (
+            ("    elif job.searched_at is None:", "    elif False:"),
+            (
+                "    elif now - job.searched_at < BETWEEN",
+                "    elif job.searched_at is not None and now - job.searched_at < BETWEEN",
+            ),
+        ),
+        (f"{UNSURE}::test_only_look_ups_that_heygen_answers_ten_minutes_apart_end_the_doubt",),
+    ),
+    without(
+        "a hurried look-up ends the doubt",
+        UNSURE_PY,
+        "elif now - job.searched_at < BETWEEN_SEARCHES:",
+        "elif False:",
+        f"{UNSURE}::test_only_look_ups_that_heygen_answers_ten_minutes_apart_end_the_doubt",
+    ),
+    without(
+        "a look-up that failed counts as empty",
+        UNSURE_PY,
+        "        await _put_back(ctx, job, ctx.clock.now() + ctx.jitter(REPEATS[2]))\n        return",
+        "        heygen_id = None",
+        f"{UNSURE}::test_only_look_ups_that_heygen_answers_ten_minutes_apart_end_the_doubt",
+    ),
+    without(
+        "half a list proves that nothing is there",
+        SEARCH_PY,
+        '    raise Incomplete(f"more than {MOST_PAGES} pages")',
+        "    return",
+        f"{UNSURE}::test_a_list_that_never_ends_neither_holds_the_job_nor_proves_that_it_is_not_there",
+    ),
+    without(
+        "whatever is listed is taken for the job",
+        SEARCH_PY,
+        'if token_of(str(item.get("title" if job.kind == "video" else "name") or "")) == job.title_token:',
+        "if item:",
+        f"{UNSURE}::test_a_list_that_never_ends_neither_holds_the_job_nor_proves_that_it_is_not_there",
+    ),
+    without(
+        "a repeat passes the gate",
+        UNSURE_PY,
+        "elif (shut_until := _shut_until(unsure.account, ctx.clock.now())) is not None:",
+        "elif (shut_until := None) is not None:",
+        f"{UNSURE}::test_a_429_on_a_repeat_gates_the_account_and_leaves_the_doubt",
+    ),
+    without(
+        "a job canceled in doubt is repeated",
+        UNSURE_PY,
+        "if not await ledger.holds(session, job.id, job.epoch, JobStatus.UNSURE):",
+        "if False:",
+        f"{CLAIMS}::test_a_video_canceled_before_its_repeat_is_not_sent_again",
+    ),
+    without(
+        "an error that HeyGen replays hides the render",
+        UNSURE_PY,
+        "if isinstance(result, HeyGenError) and (_server_error(result) or _refused(result)):",
+        "if False:",
+        f"{SUBMIT}::test_an_error_that_heygen_keeps_replaying_does_not_hide_the_render",
+    ),
+)

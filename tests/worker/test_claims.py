@@ -1,0 +1,98 @@
+"""Who holds a job may act on it; who held it once may not, and a cancel in between counts."""
+
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from app.models import Delivery, DeliveryStatus, JobStatus
+from app.worker import deliver, expire, poll, submit, unsure
+from tests.services import Receiver
+from tests.worker.conftest import Bench
+from tests.worker.test_poll import forge
+
+BEYOND_THE_LEASE = timedelta(seconds=181)
+
+
+async def test_a_video_canceled_while_it_is_prepared_is_never_sent(bench: Bench) -> None:
+    (job,) = await bench.queue(asked={"unchecked": [["look", "100c0000000000000000000000000001"]]})
+    claimed = await submit.claim(bench.context)
+    assert claimed is not None
+    assert claimed.intent is None
+    await bench.cancel(job.id)
+    await submit.submit(bench.context, claimed)
+    assert bench.calls("POST", "/v3/videos") == 0
+
+
+async def test_a_video_canceled_before_its_repeat_is_not_sent_again(bench: Bench) -> None:
+    bench.simulator.set_scenario("unavailable_before_accept", times=1)
+    (job,) = await bench.queue()
+    await bench.work()
+    bench.clock.advance(timedelta(seconds=10))
+    claimed = await unsure.claim(bench.context)
+    assert claimed is not None
+    await bench.cancel(job.id)
+    await unsure.resolve(bench.context, claimed)
+    assert bench.calls("POST", "/v3/videos") == 1
+    assert bench.renders() == 0
+
+
+async def test_a_sender_at_work_is_left_alone(bench: Bench) -> None:
+    await bench.queue()
+    assert await submit.claim(bench.context) is not None
+    bench.clock.advance(timedelta(seconds=179))
+    assert not await expire.reap(bench.context)
+    assert (await bench.job()).status == JobStatus.SUBMITTING
+
+
+async def test_a_reader_that_lost_its_job_does_not_give_it_back_for_the_next_one(bench: Bench) -> None:
+    bench.simulator.set_timeline(render_seconds=3600)
+    await bench.queue()
+    await bench.work()
+    bench.clock.advance(timedelta(seconds=120))
+    frozen = await poll.claim(bench.context)
+    bench.clock.advance(BEYOND_THE_LEASE)
+    assert len(await poll.claim(bench.context)) == 1, "taken over"
+    await poll.poll(bench.context, frozen)
+    bench.clock.advance(timedelta(seconds=170))
+    assert await poll.claim(bench.context) == []
+
+
+async def test_a_callback_that_comes_while_heygen_is_asked_is_not_lost(bench: Bench) -> None:
+    bench.simulator.set_timeline(render_seconds=3600)
+    (job,) = await bench.queue()
+    await bench.work()
+    bench.clock.advance(timedelta(seconds=120))
+    asked = await poll.claim(bench.context)
+    await forge(bench, job)
+    await poll.poll(bench.context, asked)
+    assert len(await poll.claim(bench.context)) == 1
+
+
+async def test_an_attempt_that_lost_its_delivery_does_not_give_it_to_a_third(
+    bench: Bench, receiver: Receiver
+) -> None:
+    (job,) = await bench.queue(callback_url=receiver.url)
+    await bench.cancel(job.id)
+    under_way = deliver.UnderWay()
+    frozen = await deliver.claim(bench.context, under_way)
+    assert frozen is not None
+    bench.clock.advance(deliver.LEASE)
+    assert await deliver.claim(bench.context, under_way) is not None, "taken over"
+    receiver.statuses = [500]
+    await deliver.deliver(bench.context, frozen, under_way)
+    bench.clock.advance(deliver.LEASE / 2)
+    assert await deliver.claim(bench.context, under_way) is None
+
+
+async def test_a_receiver_that_never_answers_well_is_given_up_after_ten_attempts(
+    bench: Bench, receiver: Receiver
+) -> None:
+    receiver.statuses = [500] * 20
+    (job,) = await bench.queue(callback_url=receiver.url)
+    await bench.cancel(job.id)
+    await bench.work()
+    await bench.pass_time(6 * 24 * 3600, step=3600)
+    assert len(receiver.requests) == 10
+    async with bench.context.database.begin() as session:
+        delivery = (await session.scalars(select(Delivery))).one()
+    assert (delivery.status, delivery.due_at) == (DeliveryStatus.DEAD, None)
