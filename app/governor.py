@@ -33,7 +33,7 @@ async def next_job(session: AsyncSession, account_id: str, now: datetime) -> str
     first.
     """
     account = await lock(session, account_id)
-    if account.paused_at is not None or (account.gate_until is not None and account.gate_until > now):
+    if shut_until(account, now) is not None:
         return None
     held = await _slots(session, account_id)
     if sum(held.values()) >= account.limit_now:
@@ -44,6 +44,13 @@ async def next_job(session: AsyncSession, account_id: str, now: datetime) -> str
         if tenant.slot_cap is None or held.get(tenant.id, 0) < tenant.slot_cap
     ]
     return min(candidates)[1] if candidates else None
+
+
+def shut_until(account: Account, now: datetime) -> datetime | None:
+    """When a gated or paused account may be asked again at the soonest; None when it may be now."""
+    if account.paused_at is not None:
+        return max(account.probe_at or now + PROBE_EVERY, now + GATE_WITHOUT_WORD)
+    return account.gate_until if account.gate_until is not None and account.gate_until > now else None
 
 
 async def _slots(session: AsyncSession, account_id: str) -> dict[str, int]:

@@ -70,6 +70,7 @@ class Completed:
 
     result: dict[str, Any] = field(hash=False)
     url: str | None = None  # the link of ours that the caller's webhook names
+    heygen_group_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -241,20 +242,16 @@ def _ended(by: By) -> dict[str, Any]:
 
 async def _withdrawn(session: AsyncSession, job: Job, by: By) -> dict[str, Any]:
     """The end of a job that HeyGen may be working on: its slot, epoch and lease stay until HeyGen is done."""
-    if job.slot_account_id is None and job.status != JobStatus.PROCESSING:
+    if not await _maybe_at_heygen(session, job):
+        # Nor will it be: an intent is written only while the job is being submitted.
         return _ended(by)
     due_at = job.due_at or job.lease_until
-    return {
-        "finished_at": by.now,
-        "waits_for_id": None,
-        "due_at": due_at,
-        "billable": await _maybe_at_heygen(session, job),
-    }
+    return {"finished_at": by.now, "waits_for_id": None, "due_at": due_at, "billable": True}
 
 
 async def _maybe_at_heygen(session: AsyncSession, job: Job) -> bool:
     if job.status != JobStatus.SUBMITTING:
-        return True
+        return job.status != JobStatus.QUEUED
     sent = select(col(Submission.id)).where(
         col(Submission.job_id) == job.id,
         col(Submission.outcome).is_(None) | col(Submission.outcome).in_(["accepted", "unclear"]),
@@ -302,6 +299,7 @@ async def _end_look(session: AsyncSession, job: Job, fact: Fact) -> None:
     if isinstance(fact, Completed):
         look = await session.get_one(Look, job.id)
         look.facts = (look.facts or {}) | fact.result
+        await _name_group(session, look.group_id, fact.heygen_group_id)
     else:
         # A failed look must not be handed to the next caller with the same photo.
         await session.execute(update(Look).where(col(Look.id) == job.id).values(reuse_hash=None))
@@ -325,9 +323,13 @@ async def _name_at_heygen(session: AsyncSession, job: Job, fact: Accepted) -> No
         .values(heygen_look_id=fact.heygen_id)
         .returning(col(Look.group_id))
     )
-    if fact.heygen_group_id is not None:
+    await _name_group(session, group_id, fact.heygen_group_id)
+
+
+async def _name_group(session: AsyncSession, group_id: str | None, heygen_group_id: str | None) -> None:
+    if heygen_group_id is not None:
         unnamed = update(Group).where(col(Group.id) == group_id, col(Group.heygen_group_id).is_(None))
-        await session.execute(unnamed.values(heygen_group_id=fact.heygen_group_id))
+        await session.execute(unnamed.values(heygen_group_id=heygen_group_id))
 
 
 async def _keep_late(session: AsyncSession, job: Job, fact: Fact, by: By) -> None:

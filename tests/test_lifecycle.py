@@ -92,6 +92,24 @@ async def bring_to(database: Database, tenant: Tenant, status: str, **values: An
     return await read(database, job.id)
 
 
+async def begin_send(database: Database, job: Job) -> None:
+    """Write down a send that is not answered yet."""
+    async with database.begin() as session:
+        session.add(
+            Submission(
+                id="s1",
+                job_id=job.id,
+                n=1,
+                send=1,
+                epoch=1,
+                key="k",
+                body_encrypted=b"x",
+                body_sha256="h",
+                sent_at=START,
+            )
+        )
+
+
 async def read(database: Database, job_id: str) -> Job:
     async with database.begin() as session:
         return (await session.scalars(select(Job).where(col(Job.id) == job_id))).one()
@@ -173,11 +191,22 @@ async def test_a_render_that_goes_on_without_its_caller_keeps_its_slot(
     database: Database, tenant: Tenant, status: str, fact: str
 ) -> None:
     job = await bring_to(database, tenant, status)
+    await begin_send(database, job)
     await tell(database, job.id, FACTS[fact])
     after = await read(database, job.id)
     assert after.slot_account_id == tenant.account_id
     assert (after.epoch, after.lease_until) == (job.epoch, job.lease_until)
     assert after.due_at is not None, "somebody must look after the slot"
+
+
+@pytest.mark.parametrize("fact", ["Canceled", "Expired"])
+async def test_what_is_withdrawn_before_anything_was_sent_gives_its_slot_back_at_once(
+    database: Database, tenant: Tenant, fact: str
+) -> None:
+    job = await bring_to(database, tenant, "submitting")
+    await tell(database, job.id, FACTS[fact])
+    after = await read(database, job.id)
+    assert (after.slot_account_id, after.due_at, after.billable) == (None, None, False)
 
 
 @pytest.mark.parametrize(
@@ -211,6 +240,7 @@ async def test_a_late_result_is_kept_and_moves_nothing(database: Database, tenan
 
 async def test_an_answer_that_comes_after_a_cancel_is_kept(database: Database, tenant: Tenant) -> None:
     job = await bring_to(database, tenant, "submitting")
+    await begin_send(database, job)
     await tell(database, job.id, Canceled())
     assert not await tell(database, job.id, Accepted("heygen-9", LATER), job.epoch)
     after = await read(database, job.id)
@@ -221,20 +251,7 @@ async def test_an_answer_that_comes_after_a_cancel_is_kept(database: Database, t
 
 async def test_the_stored_bytes_go_when_the_job_ends(database: Database, tenant: Tenant) -> None:
     job = await bring_to(database, tenant, "processing")
-    async with database.begin() as session:
-        session.add(
-            Submission(
-                id="s1",
-                job_id=job.id,
-                n=1,
-                send=1,
-                epoch=1,
-                key="k",
-                body_encrypted=b"x",
-                body_sha256="h",
-                sent_at=START,
-            )
-        )
+    await begin_send(database, job)
     await tell(database, job.id, FACTS["Completed"])
     async with database.begin() as session:
         assert await session.scalar(select(col(Submission.body_encrypted))) is None

@@ -18,7 +18,7 @@ from app.worker.ledger import Answer
 
 RELEASE_FIRST = timedelta(seconds=5)
 RELEASE_LONGEST = timedelta(minutes=5)
-LAG_RELEASES = 4  # 5, 10, 20, 40 s: HeyGen's replicas have caught up by then
+LAG_LONGEST = timedelta(seconds=40)
 
 
 @dataclass(frozen=True)
@@ -52,30 +52,50 @@ class Doubt:
 Meaning = Release | Fail | Doubt
 
 
-def of_first(error: HeyGenError, releases: int, named_at_heygen_lately: bool) -> Meaning:
-    """What the failure of a first send means.
+@dataclass(frozen=True)
+class Past:
+    """What came before the send that failed."""
 
-    `releases`: how often the job went back before; `named_at_heygen_lately`: an object that the request names was made
-    at HeyGen less than two minutes ago, so that HeyGen's not knowing it may be lag.
-    """
-    backoff = min(RELEASE_FIRST * 2 ** min(releases, 10), RELEASE_LONGEST)
+    releases: int = 0  # how often the job went back
+    made_lately: bool = (
+        False  # an object it names was made at HeyGen less than two minutes ago: this may be lag
+    )
+    refusals: frozenset[str] = frozenset()  # the codes of its refused sends
+
+
+def backoff(releases: int) -> timedelta:
+    """How long a job that went back so often waits: 5 s, doubling to 5 min."""
+    delay: timedelta = RELEASE_FIRST * 2 ** min(releases, 10)
+    return min(delay, RELEASE_LONGEST)
+
+
+def of_account(error: HeyGenError, delay: timedelta) -> Release | None:
+    """What an error says of the account rather than of the job, whatever was asked; None where it says nothing."""
+    match error:
+        case RateLimited():
+            wait = error.retry_after or RELEASE_FIRST
+            return Release(error.code, wait, gate=True, retry_after=error.retry_after)
+        case AccountBlocked():
+            return Release(error.code, delay, pause=error.code)
+        case _:
+            return None
+
+
+def of_first(error: HeyGenError, past: Past) -> Meaning:
+    """What the failure of a first send means."""
+    delay = backoff(past.releases)
+    told = of_account(error, delay)
+    if told is not None:
+        return told
     match error:
         case NotSent():
-            return Release(error.reason, backoff)
-        case RateLimited():
-            return Release(
-                error.code, error.retry_after or RELEASE_FIRST, gate=True, retry_after=error.retry_after
-            )
-        case AccountBlocked():
-            return Release(error.code, backoff, pause=error.code)
+            return Release(error.reason, delay)
         case NotReady():
-            return Release(error.code, backoff)
-        case Missing(code="asset_not_found" | "avatar_not_found") if releases < LAG_RELEASES:
-            if named_at_heygen_lately:
-                return Release(error.code, backoff)
-            if error.code == "asset_not_found" and releases == 0:
-                return Release(error.code, RELEASE_FIRST, upload_again=True)
-            return Fail(error.code, error.message)
+            return Release(error.code, delay)
+        case Missing(code="asset_not_found" | "avatar_not_found") if past.made_lately:
+            return Release(error.code, min(delay, LAG_LONGEST))
+        case Missing(code="asset_not_found") if error.code not in past.refusals:
+            return Release(error.code, RELEASE_FIRST, upload_again=True)
         case Refused():
             return Fail(error.code, error.message, counts=error.http_status in {402, 403})
         case _:

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, select, update
+from sqlalchemy import ColumnElement, case, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
+from sqlmodel.sql.sqltypes import UTCDateTime
 
 from app.context import Context
 from app.models import Job
@@ -64,6 +65,24 @@ async def take_due(
         .execution_options(populate_existing=True)
     )
     return list(rows)
+
+
+async def renew(ctx: Context, session: AsyncSession, job: Job) -> bool:
+    """Hold a claimed job for one more lease from now; False when it was taken over."""
+    lease_until = ctx.clock.now() + ctx.pace.lease
+    # Where the end of the lease is what brings the job up again, that moves along; a callback's hint stays.
+    tied = col(Job.due_at) == col(Job.lease_until)
+    renewed = await session.scalar(
+        update(Job)
+        .where(col(Job.id) == job.id, col(Job.epoch) == job.epoch, col(Job.status) == job.status)
+        .values(
+            lease_until=lease_until,
+            due_at=case((tied, literal(lease_until, UTCDateTime())), else_=col(Job.due_at)),
+        )
+        .returning(col(Job.id))
+        .execution_options(synchronize_session=False)
+    )
+    return renewed is not None
 
 
 async def put_back(session: AsyncSession, job: Job, due_at: datetime | None, **changes: Any) -> bool:

@@ -11,6 +11,7 @@ from app.context import Context
 from app.heygen.errors import HeyGenError
 from app.lifecycle import By, Expired, Fact, Released, Unclear
 from app.models import Account, Delivery, DeliveryStatus, File, Job, JobStatus, Submission, is_status
+from app.worker import answers
 from app.worker.submit import FIRST_REPEAT
 
 log = structlog.get_logger(__name__)
@@ -45,15 +46,16 @@ async def reap(ctx: Context) -> bool:
     async with ctx.database.begin() as session:
         now = ctx.clock.now()
         lost = (
-            select(col(Job.id), col(Job.epoch))
+            select(col(Job.id), col(Job.epoch), col(Job.releases))
             .where(is_status(JobStatus.SUBMITTING), col(Job.lease_until) <= now)
             .order_by(col(Job.lease_until))
             .limit(AT_ONCE)
             .with_for_update(skip_locked=True)
         )
         rows = (await session.execute(lost)).all()
-        for job_id, epoch in rows:
-            fact: Fact = Released("lease_over", now)
+        for job_id, epoch, releases in rows:
+            # A job that takes its worker along each time must not keep doing so at full speed.
+            fact: Fact = Released("lease_over", now + ctx.jitter(answers.backoff(releases)))
             if await _unanswered(session, job_id, epoch):
                 fact = Unclear("lease_over", now + FIRST_REPEAT)
             await lifecycle.apply(session, job_id, fact, By("worker", now, epoch))

@@ -11,6 +11,7 @@ from uuid_utils.compat import uuid7
 
 from app.context import Context
 from app.models import Job, JobStatus, Outcome, Submission
+from app.worker.claims import renew
 
 PATHS = {"video": "/v3/videos", "look": "/v3/avatars"}
 
@@ -77,6 +78,8 @@ async def _write(
 ) -> Intent:
     n, send = place
     now = ctx.clock.now()
+    # However long the preparation took, the lease outlasts the call.
+    await renew(ctx, session, job)
     submission_id, key = uuid7().hex, f"{job.id}-{n}"
     await session.execute(
         insert(Submission).values(

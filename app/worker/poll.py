@@ -124,7 +124,7 @@ async def ask(ctx: Context, job: Job) -> None:
         fact = await outcome(ctx, job)
     except HeyGenError as error:
         await _heed(ctx, job.account_id, error)
-        fact = _vanished(ctx, job) if isinstance(error, Missing) else None
+        fact = vanished(ctx, job) if isinstance(error, Missing) else None
     await ctx.failpoint("poll.asked")
     async with ctx.database.begin() as session:
         now = ctx.clock.now()
@@ -167,7 +167,8 @@ def _of_look(look: Look) -> Fact | None:
         case "failed":
             return Failed(look.error_code or "training_failed", look.error_message)
         case "ready":
-            return Completed({name: look.raw[name] for name in LOOK_FACTS if look.raw.get(name) is not None})
+            told = {name: look.raw[name] for name in LOOK_FACTS if look.raw.get(name) is not None}
+            return Completed(told, heygen_group_id=look.group_id)
         case _:
             return None
 
@@ -199,7 +200,7 @@ def _lagging(ctx: Context, job: Job) -> Fact:
     return Rendered(now + min(max(now - since, FILE_FIRST), FILE_SLOWEST))
 
 
-def _vanished(ctx: Context, job: Job) -> Fact | None:
+def vanished(ctx: Context, job: Job) -> Fact | None:
     """A 404 is final, but for the first minutes."""
     since: datetime = job.submitted_at or job.created_at
     if ctx.clock.now() - since < GRACE:

@@ -1,6 +1,7 @@
 """Finding a job at HeyGen by the token in its title: the only way to learn what became of a lost answer."""
 
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from app.context import Context
@@ -11,15 +12,24 @@ from app.models import Job
 MOST_PAGES = 200
 
 
+@dataclass(frozen=True)
+class Found:
+    """The job at HeyGen, and the group where it is a look."""
+
+    heygen_id: str
+    heygen_group_id: str | None = None
+
+
 class Incomplete(Exception):
     """HeyGen did not show all pages: that nothing was found proves nothing."""
 
 
-async def by_token(ctx: Context, job: Job) -> str | None:
-    """HeyGen's id of the job, or None when every page was read without a find; raises HeyGenError, Incomplete."""
+async def by_token(ctx: Context, job: Job) -> Found | None:
+    """The job at HeyGen, or None when every page was read without a find; raises HeyGenError, Incomplete."""
     async for item in _items(ctx, job):
         if token_of(str(item.get("title" if job.kind == "video" else "name") or "")) == job.title_token:
-            return str(item.get("id") or item.get("video_id"))
+            group_id = item.get("group_id") if job.kind == "look" else None
+            return Found(str(item.get("id") or item.get("video_id")), str(group_id) if group_id else None)
     return None
 
 

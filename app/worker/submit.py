@@ -1,6 +1,6 @@
 """Claim a queued job, prepare it, write the intent down, send it, record the answer."""
 
-import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -22,7 +22,8 @@ from app.secrets import CannotDecrypt
 from app.storage import NotStored
 from app.stored_request import StoredRequest
 from app.worker import answers, ledger
-from app.worker.answers import Doubt, Fail, Meaning, Release
+from app.worker.answers import Doubt, Fail, Meaning, Past, Release
+from app.worker.claims import renew
 from app.worker.ledger import Answer, Intent
 from app.worker.prepare import Missing, Preparation, Ready, Unusable, Waits, prepare
 
@@ -31,6 +32,10 @@ log = structlog.get_logger(__name__)
 FIRST_REPEAT = timedelta(seconds=5)
 FIRST_PROBE = timedelta(seconds=30)
 LAG = timedelta(minutes=2)
+
+
+class LeaseOver(Exception):
+    """Another worker has taken the job over."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ async def _prepare(ctx: Context, session: AsyncSession, job: Job) -> Preparation
         return await prepare(ctx, session, job)
     except (CannotDecrypt, NoResultFound) as error:
         log.error("job_unreadable", job_id=job.id, reason=type(error).__name__)  # noqa: TRY400 -- no trace of secrets
-        return Released("unreadable", ctx.clock.now() + ctx.jitter(_backoff(job)))
+        return Released("unreadable", ctx.clock.now() + ctx.jitter(answers.backoff(job.releases)))
 
 
 async def submit(ctx: Context, claimed: Submittable) -> None:
@@ -116,10 +121,16 @@ async def _complete(ctx: Context, claimed: Submittable) -> Intent | None:
     """Upload and look up what is missing, then write the intent down; None when the job went elsewhere."""
     job, missing = claimed.job, claimed.missing
     assert missing is not None  # noqa: S101 -- a claim has an intent or lacks something
-    fact = await _fetch_missing(ctx, job, missing)
+    fact, told = await _fetch_missing(ctx, job, missing)
     await ctx.failpoint("submit.prepared")
     async with ctx.database.begin() as session:
         now = ctx.clock.now()
+        if told is not None:
+            await act_on_account(ctx, session, job.account_id, told)
+        # The account may have been gated or paused meanwhile; its lock keeps it as it is until the intent stands.
+        shut_until = governor.shut_until(await governor.lock(session, job.account_id), now)
+        if fact is None and shut_until is not None:
+            fact = Released("account_shut", shut_until)
         if fact is not None:
             await lifecycle.apply(session, job.id, fact, By("worker", now, job.epoch))
             return None
@@ -129,28 +140,30 @@ async def _complete(ctx: Context, claimed: Submittable) -> Intent | None:
     return ready.intent if ready is not None else None
 
 
-async def _fetch_missing(ctx: Context, job: Job, missing: Missing) -> Fact | None:
-    """Do what needs the network; the fact that ends or postpones the job, or None when all is there."""
+async def _fetch_missing(ctx: Context, job: Job, missing: Missing) -> tuple[Fact | None, Release | None]:
+    """Do what needs the network.
+
+    The fact that ends or postpones the job, None when all is there; and what HeyGen told of the account on the way.
+    """
+    delay = answers.backoff(job.releases)
     try:
-        async with asyncio.timeout(ctx.pace.lease.total_seconds() * 0.8):
-            for kind, heygen_id in missing.unchecked:
-                if not await _public(ctx, job, kind, heygen_id):
-                    word = "avatar" if kind == "look" else "voice"
-                    return Failed(f"{word}_not_found", f"{word.capitalize()} {heygen_id} not found")
-            for asset in missing.assets:
-                await _upload(ctx, job, asset)
+        for kind, heygen_id in missing.unchecked:
+            if not await _public(ctx, job, kind, heygen_id):
+                word = "avatar" if kind == "look" else "voice"
+                return Failed(f"{word}_not_found", f"{word.capitalize()} {heygen_id} not found"), None
+        for asset in missing.assets:
+            await _upload(ctx, job, asset)
     except NotStored:
-        return Failed("asset_not_available", "A file that the request names is not in our storage any more.")
+        message = "A file that the request names is not in our storage any more."
+        return Failed("asset_not_available", message), None
     except Exception as error:  # noqa: BLE001 -- nothing was sent yet: whatever it was, the job may simply try again
-        reason = error.reason if isinstance(error, HeyGenError) else type(error).__name__
+        reason, told = type(error).__name__, None
+        if isinstance(error, HeyGenError):
+            reason, told = error.reason, answers.of_account(error, delay)
         log.warning("preparation_failed", job_id=job.id, reason=reason)
-        return Released(f"preparation: {reason}", ctx.clock.now() + ctx.jitter(_backoff(job)))
-    return None
-
-
-def _backoff(job: Job) -> timedelta:
-    delay: timedelta = answers.RELEASE_FIRST * 2 ** min(job.releases, 10)
-    return min(delay, answers.RELEASE_LONGEST)
+        wait = told.delay if told is not None else delay
+        return Released(f"preparation: {reason}", ctx.clock.now() + ctx.jitter(wait)), told
+    return None, None
 
 
 async def _public(ctx: Context, job: Job, kind: str, heygen_id: str) -> bool:
@@ -166,7 +179,7 @@ async def _public(ctx: Context, job: Job, kind: str, heygen_id: str) -> bool:
 
 async def _upload(ctx: Context, job: Job, asset: Asset) -> None:
     heygen_asset_id = await ctx.connections[job.account_id].heygen.upload_asset(
-        ctx.storage.read(asset.storage_key),
+        _renewing(ctx, job, ctx.storage.read(asset.storage_key)),
         filename=asset.filename,
         mime=asset.mime,
         size=asset.size,
@@ -180,6 +193,18 @@ async def _upload(ctx: Context, job: Job, asset: Asset) -> None:
         await session.execute(
             stored.on_conflict_do_update(index_elements=["asset_id", "account_id"], set_=named)
         )
+
+
+async def _renewing(ctx: Context, job: Job, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The pieces of a file; it may take longer than a lease, which is renewed as they go. Raises LeaseOver."""
+    renew_at = ctx.clock.now()
+    async for piece in pieces:
+        if ctx.clock.now() >= renew_at:
+            async with ctx.database.begin() as session:
+                if not await renew(ctx, session, job):
+                    raise LeaseOver
+            renew_at = ctx.clock.now() + ctx.pace.lease / 3
+        yield piece
 
 
 async def _send(ctx: Context, job: Job, intent: Intent) -> None:
@@ -250,7 +275,7 @@ async def taken(session: AsyncSession, job: Job, heygen_id: str) -> bool:
 async def _record_failure(
     ctx: Context, session: AsyncSession, job: Job, intent: Intent, error: HeyGenError
 ) -> None:
-    meaning = answers.of_first(error, job.releases, await _made_lately(ctx, session, job))
+    meaning = answers.of_first(error, await _past(ctx, session, job))
     await act_on_account(ctx, session, job.account_id, meaning)
     now = ctx.clock.now()
     await ledger.answered(session, intent, answers.recorded(error), now)
@@ -281,6 +306,12 @@ async def act_on_account(ctx: Context, session: AsyncSession, account_id: str, m
             paused = await governor.refused(session, account_id, meaning.code, now)
     if paused:
         log.error("account_paused", account_id=account_id, meaning=str(meaning))
+
+
+async def _past(ctx: Context, session: AsyncSession, job: Job) -> Past:
+    sends = await ledger.history(session, job.id)
+    refusals = frozenset(send.code for send in sends if send.outcome == Outcome.REFUSED and send.code)
+    return Past(job.releases, await _made_lately(ctx, session, job), refusals)
 
 
 async def _made_lately(ctx: Context, session: AsyncSession, job: Job) -> bool:

@@ -67,13 +67,13 @@ async def _follow(ctx: Context, job: Job) -> None:
         elif job.heygen_id is not None:
             fact = await poll.outcome(ctx, job)
         elif (found := await search.by_token(ctx, job)) is not None:
-            fact = Accepted(found, now)
+            fact = Accepted(found.heygen_id, now, found.heygen_group_id)
         elif job.searched_at is None:
             changes, again_at = {"searched_at": now}, now + BETWEEN_SEARCHES
         elif now - job.searched_at >= BETWEEN_SEARCHES:
             fact = Failed("outcome_unknown")
     except Missing:
-        fact = Failed("gone")
+        fact = poll.vanished(ctx, job)
     except (HeyGenError, search.Incomplete) as error:
         log.warning("heygen_read_failed", job_id=job.id, reason=str(error))
     async with ctx.database.begin() as session:

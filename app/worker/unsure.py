@@ -10,14 +10,14 @@ from sqlmodel import col
 
 from app import governor, lifecycle
 from app.context import Context
-from app.heygen.errors import AccountBlocked, HeyGenError, RateLimited, Refused
+from app.heygen.errors import HeyGenError, Refused
 from app.heygen.schemas import Created
 from app.lifecycle import Accepted, By, Failed
-from app.models import Account, Callback, Job, JobStatus, Outcome, Submission, is_status
+from app.models import Callback, Job, JobStatus, Outcome, Submission, is_status
 from app.worker import answers, ledger, search
-from app.worker.answers import Release
 from app.worker.claims import heed_hints, put_back, take_due
 from app.worker.ledger import Intent
+from app.worker.search import Found
 from app.worker.submit import act_on_account, post, record_accepted, taken
 
 log = structlog.get_logger(__name__)
@@ -50,7 +50,6 @@ class Unsure:
     job: Job
     sends: list[Submission]
     candidates: tuple[str, ...]
-    account: Account
 
 
 def next_move(sends: list[Submission], now: datetime, key_max_age: timedelta) -> Repeat | Search:
@@ -87,10 +86,9 @@ async def claim(ctx: Context) -> Unsure | None:
         job = jobs[0]
         sends = await ledger.history(session, job.id)
         candidates = await _candidates(session, job)
-        account = (await session.scalars(select(Account).where(col(Account.id) == job.account_id))).one()
         await heed_hints(session, jobs, now)
     await ctx.failpoint("unsure.claimed")
-    return Unsure(job, sends, candidates, account)
+    return Unsure(job, sends, candidates)
 
 
 async def resolve(ctx: Context, unsure: Unsure) -> None:
@@ -99,25 +97,16 @@ async def resolve(ctx: Context, unsure: Unsure) -> None:
     late = next(
         (send.heygen_id for send in unsure.sends if send.outcome == Outcome.ACCEPTED and send.heygen_id), None
     )
-    if late is not None and await _accept(ctx, job, late):
+    if late is not None and await _accept(ctx, job, Found(late)):
         return
     for candidate in unsure.candidates:
-        if await search.confirms(ctx, job, candidate) and await _accept(ctx, job, candidate):
+        if await search.confirms(ctx, job, candidate) and await _accept(ctx, job, Found(candidate)):
             return
     move = next_move(unsure.sends, ctx.clock.now(), ctx.pace.key_max_age)
     if isinstance(move, Search):
         await _search(ctx, job, move)
-    elif (shut_until := _shut_until(unsure.account, ctx.clock.now())) is not None:
-        await _put_back(ctx, job, shut_until)
     else:
         await _repeat(ctx, unsure)
-
-
-def _shut_until(account: Account, now: datetime) -> datetime | None:
-    """When a gated or paused account may be asked again; None when it may be now."""
-    if account.paused_at is not None:
-        return max(account.probe_at or now + governor.PROBE_EVERY, now + REPEATS[0])
-    return account.gate_until if account.gate_until is not None and account.gate_until > now else None
 
 
 async def _candidates(session: AsyncSession, job: Job) -> tuple[str, ...]:
@@ -129,19 +118,25 @@ async def _candidates(session: AsyncSession, job: Job) -> tuple[str, ...]:
     return tuple(heygen_id for heygen_id in ids if heygen_id is not None)
 
 
-async def _accept(ctx: Context, job: Job, heygen_id: str) -> bool:
+async def _accept(ctx: Context, job: Job, found: Found) -> bool:
     async with ctx.database.begin() as session:
         now = ctx.clock.now()
         await governor.accepted(session, job.account_id, now)
-        if await taken(session, job, heygen_id):
-            log.error("heygen_id_taken", job_id=job.id, heygen_id=heygen_id)
+        if await taken(session, job, found.heygen_id):
+            log.error("heygen_id_taken", job_id=job.id, heygen_id=found.heygen_id)
             return False
-        return await lifecycle.apply(session, job.id, Accepted(heygen_id, now), By("worker", now, job.epoch))
+        fact = Accepted(found.heygen_id, now, found.heygen_group_id)
+        return await lifecycle.apply(session, job.id, fact, By("worker", now, job.epoch))
 
 
 async def _repeat(ctx: Context, unsure: Unsure) -> None:
     job = unsure.job
     async with ctx.database.begin() as session:
+        account = await governor.lock(session, job.account_id)
+        shut_until = governor.shut_until(account, ctx.clock.now())
+        if shut_until is not None:
+            await put_back(session, job, shut_until)
+            return
         if not await ledger.holds(session, job.id, job.epoch, JobStatus.UNSURE):
             return
         intent = await ledger.intend_repeat(ctx, session, job, unsure.sends)
@@ -171,14 +166,9 @@ async def _record_doubt(
     job = unsure.job
     account = await governor.lock(session, job.account_id)
     # On a repeat, 429, 401 and 402 speak of the account alone: the first send may have been accepted.
-    match error:
-        case RateLimited():
-            wait = Release(error.code, REPEATS[0], gate=True, retry_after=error.retry_after)
-            await act_on_account(ctx, session, job.account_id, wait)
-        case AccountBlocked():
-            await act_on_account(
-                ctx, session, job.account_id, Release(error.code, REPEATS[0], pause=error.code)
-            )
+    told = answers.of_account(error, REPEATS[0])
+    if told is not None:
+        await act_on_account(ctx, session, job.account_id, told)
     others = account.accepted_at is not None and account.accepted_at > unsure.sends[-1].sent_at
     await ledger.answered(session, intent, answers.recorded(error), ctx.clock.now(), others_accepted=others)
     log.warning("repeat_failed", job_id=job.id, reason=error.reason)
@@ -195,31 +185,25 @@ def _refused(error: HeyGenError) -> bool:
 async def _find(ctx: Context, job: Job) -> bool:
     """Look the job up once; True when it was found."""
     try:
-        heygen_id = await search.by_token(ctx, job)
+        found = await search.by_token(ctx, job)
     except (HeyGenError, search.Incomplete):
         return False
-    if heygen_id is None:
-        return False
-    async with ctx.database.begin() as session:
-        now = ctx.clock.now()
-        # It was given back before the look-up: the epoch still tells whether anybody took it since.
-        return not await taken(session, job, heygen_id) and await lifecycle.apply(
-            session, job.id, Accepted(heygen_id, now), By("worker", now, job.epoch)
-        )
+    # It was given back before the look-up: the epoch still tells whether anybody took it since.
+    return found is not None and await _accept(ctx, job, found)
 
 
 async def _search(ctx: Context, job: Job, move: Search) -> None:
     """Two complete look-ups without a find, ten minutes apart and after the last send, end the doubt."""
     try:
-        heygen_id = await search.by_token(ctx, job)
+        found = await search.by_token(ctx, job)
     except (HeyGenError, search.Incomplete) as error:
         log.warning("look_up_failed", job_id=job.id, reason=str(error))
         await _put_back(ctx, job, ctx.clock.now() + ctx.jitter(REPEATS[2]))
         return
     await ctx.failpoint("unsure.searched")
     now = ctx.clock.now()
-    if heygen_id is not None:
-        if not await _accept(ctx, job, heygen_id):
+    if found is not None:
+        if not await _accept(ctx, job, found):
             await _put_back(ctx, job, now + BETWEEN_SEARCHES)
     elif job.searched_at is None:
         await _put_back(ctx, job, now + BETWEEN_SEARCHES, searched_at=now)

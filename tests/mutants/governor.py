@@ -25,15 +25,15 @@ GOVERNOR_MUTANTS = (
     without(
         "Retry-After is not obeyed",
         GOVERNOR_PY,
-        "(account.gate_until is not None and account.gate_until > now)",
-        "False",
+        "    return account.gate_until if account.gate_until is not None and account.gate_until > now else None",
+        "    return None",
         f"{GOVERNOR}::test_a_second_429_never_opens_the_gate_sooner",
     ),
     without(
         "a paused account sends",
         GOVERNOR_PY,
-        "if account.paused_at is not None or (",
-        "if (",
+        "    if account.paused_at is not None:\n",
+        "    if False:\n",
         f"{GOVERNOR}::test_only_an_operator_ends_what_an_operator_paused",
     ),
     without(

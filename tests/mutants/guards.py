@@ -3,13 +3,14 @@
 from tests.mutants.edges import CALLBACKS_MUTANTS, DELIVERIES_MUTANTS, IDEMPOTENCY_MUTANTS, POLLS_MUTANTS
 from tests.mutants.governor import GOVERNOR_MUTANTS, LOCKS_MUTANTS
 from tests.mutants.lifecycle import LIFECYCLE_MUTANTS
-from tests.mutants.submission import DOUBT_MUTANTS, SUBMISSION_MUTANTS
+from tests.mutants.submission import DOUBT_MUTANTS, PREPARATION_MUTANTS, SUBMISSION_MUTANTS
 
 AREAS = {
     "lifecycle": LIFECYCLE_MUTANTS,
     "governor": GOVERNOR_MUTANTS,
     "locks": LOCKS_MUTANTS,
     "submission": SUBMISSION_MUTANTS,
+    "preparation": PREPARATION_MUTANTS,
     "doubt": DOUBT_MUTANTS,
     "idempotency": IDEMPOTENCY_MUTANTS,
     "callbacks": CALLBACKS_MUTANTS,

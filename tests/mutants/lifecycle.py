@@ -41,15 +41,22 @@ LIFECYCLE_MUTANTS = (
     without(
         "a withdrawn render gives its slot back",
         LIFECYCLE_PY,
-        "if job.slot_account_id is None and job.status != JobStatus.PROCESSING:",
+        "if not await _maybe_at_heygen(session, job):",
         "if True:",
         f"{LIFECYCLE}::test_a_render_that_goes_on_without_its_caller_keeps_its_slot",
     ),
     without(
+        "what was never sent keeps its slot",
+        LIFECYCLE_PY,
+        "if not await _maybe_at_heygen(session, job):",
+        "if job.status == JobStatus.QUEUED:",
+        f"{LIFECYCLE}::test_what_is_withdrawn_before_anything_was_sent_gives_its_slot_back_at_once",
+    ),
+    without(
         "a withdrawn render costs nothing",
         LIFECYCLE_PY,
-        '"billable": await _maybe_at_heygen(session, job),',
-        '"billable": False,',
+        '"due_at": due_at, "billable": True}',
+        '"due_at": due_at, "billable": False}',
         f"{LIFECYCLE}::test_a_cancel_says_whether_money_may_be_spent",
     ),
     without(
@@ -139,8 +146,8 @@ LIFECYCLE_MUTANTS = (
     without(
         "nobody looks after a withdrawn render",
         LIFECYCLE_PY,
-        '        "due_at": due_at,\n        "billable"',
-        '        "due_at": None,\n        "billable"',
+        '"due_at": due_at, "billable": True}',
+        '"due_at": None, "billable": True}',
         f"{LIFECYCLE}::test_a_render_that_goes_on_without_its_caller_keeps_its_slot",
     ),
     without(

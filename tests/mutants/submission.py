@@ -4,6 +4,7 @@ from tests.mutants.mutant import Mutant, without
 
 SUBMIT = "tests/worker/test_submit.py"
 UNSURE = "tests/worker/test_unsure.py"
+PREPARATION = "tests/end_to_end/test_preparation.py"
 POLL = "tests/worker/test_poll.py"
 CLAIMS = "tests/worker/test_claims.py"
 
@@ -12,6 +13,7 @@ EXPIRE_PY = "app/worker/expire.py"
 LEDGER_PY = "app/worker/ledger.py"
 SEARCH_PY = "app/worker/search.py"
 SUBMIT_PY = "app/worker/submit.py"
+TIDY_PY = "app/worker/tidy.py"
 UNSURE_PY = "app/worker/unsure.py"
 
 SUBMISSION_MUTANTS = (
@@ -26,7 +28,7 @@ SUBMISSION_MUTANTS = (
         "a lost answer counts as a refusal",
         ANSWERS_PY,
         "            return Doubt(error.reason)",
-        "            return Release(error.reason, backoff)",
+        "            return Release(error.reason, delay)",
         f"{SUBMIT}::test_a_lost_answer_makes_the_job_unsure_and_keeps_its_slot",
     ),
     without(
@@ -47,7 +49,7 @@ SUBMISSION_MUTANTS = (
     without(
         "a late answer is thrown away",
         UNSURE_PY,
-        "    if late is not None and await _accept(ctx, job, late):\n        return\n",
+        "    if late is not None and await _accept(ctx, job, Found(late)):\n        return\n",
         "",
         f"{SUBMIT}::test_a_late_answer_of_a_frozen_sender_is_kept_and_used",
     ),
@@ -103,14 +105,14 @@ SUBMISSION_MUTANTS = (
     without(
         "trouble of the account fails the job",
         ANSWERS_PY,
-        "return Release(error.code, backoff, pause=error.code)",
-        "return Fail(error.code, error.message)",
+        "return Release(error.code, delay, pause=error.code)",
+        "return None",
         f"{SUBMIT}::test_trouble_of_the_account_pauses_it_and_fails_no_job",
     ),
     without(
         "what was never written is in doubt",
         ANSWERS_PY,
-        "            return Release(error.reason, backoff)",
+        "            return Release(error.reason, delay)",
         "            return Doubt(error.reason)",
         f"{SUBMIT}::test_while_heygen_cannot_be_reached_the_job_waits_and_its_bytes_stay_the_same",
     ),
@@ -127,6 +129,58 @@ SUBMISSION_MUTANTS = (
         "late = await session.scalar(current) != intent.epoch",
         "late = False",
         f"{SUBMIT}::test_a_late_answer_of_a_frozen_sender_is_kept_and_used",
+    ),
+)
+
+PREPARATION_MUTANTS = (
+    without(
+        "the lease ends while the send is under way",
+        LEDGER_PY,
+        "    await renew(ctx, session, job)\n",
+        "",
+        f"{PREPARATION}::test_however_long_the_preparation_took_the_lease_outlasts_the_send",
+    ),
+    without(
+        "a long upload loses its job",
+        SUBMIT_PY,
+        "_renewing(ctx, job, ctx.storage.read(asset.storage_key))",
+        "ctx.storage.read(asset.storage_key)",
+        f"{PREPARATION}::test_a_file_that_takes_longer_than_a_lease_is_sent_by_the_worker_that_began",
+    ),
+    without(
+        "the gate is looked at only before the preparation",
+        SUBMIT_PY,
+        "if fact is None and shut_until is not None:",
+        "if False:",
+        f"{PREPARATION}::test_a_gate_that_closes_while_a_video_is_prepared_holds_it_back",
+    ),
+    without(
+        "what a look-up tells of the account is forgotten",
+        SUBMIT_PY,
+        "        if told is not None:\n            await act_on_account",
+        "        if False:\n            await act_on_account",
+        f"{PREPARATION}::test_what_a_look_up_tells_of_the_account_counts_for_all",
+    ),
+    without(
+        "a look that is found has no group",
+        SEARCH_PY,
+        "str(group_id) if group_id else None)",
+        "None)",
+        f"{PREPARATION}::test_a_look_whose_answer_was_lost_is_found_with_its_group",
+    ),
+    without(
+        "a replica that lags frees a slot",
+        TIDY_PY,
+        "fact = poll.vanished(ctx, job)",
+        'fact = Failed("gone")',
+        f"{PREPARATION}::test_a_canceled_video_that_heygen_does_not_show_yet_keeps_its_slot_for_the_grace",
+    ),
+    without(
+        "a job that kills its worker comes back at once",
+        EXPIRE_PY,
+        "now + ctx.jitter(answers.backoff(releases))",
+        "now",
+        f"{PREPARATION}::test_a_video_that_takes_its_worker_along_each_time_comes_up_ever_more_seldom",
     ),
 )
 
@@ -148,8 +202,8 @@ DOUBT_MUTANTS = (
     without(
         "a callback is believed",
         UNSURE_PY,
-        "if await search.confirms(ctx, job, candidate) and await _accept(ctx, job, candidate):",
-        "if await _accept(ctx, job, candidate):",
+        "if await search.confirms(ctx, job, candidate) and await _accept(",
+        "if await _accept(",
         f"{POLL}::test_a_forged_callback_in_doubt_cannot_give_the_job_a_strangers_video",
     ),
     without(
@@ -182,7 +236,7 @@ DOUBT_MUTANTS = (
         "a look-up that failed counts as empty",
         UNSURE_PY,
         "        await _put_back(ctx, job, ctx.clock.now() + ctx.jitter(REPEATS[2]))\n        return",
-        "        heygen_id = None",
+        "        found = None",
         f"{UNSURE}::test_only_look_ups_that_heygen_answers_ten_minutes_apart_end_the_doubt",
     ),
     without(
@@ -202,8 +256,8 @@ DOUBT_MUTANTS = (
     without(
         "a repeat passes the gate",
         UNSURE_PY,
-        "elif (shut_until := _shut_until(unsure.account, ctx.clock.now())) is not None:",
-        "elif (shut_until := None) is not None:",
+        "        if shut_until is not None:\n            await put_back",
+        "        if False:\n            await put_back",
         f"{UNSURE}::test_a_429_on_a_repeat_gates_the_account_and_leaves_the_doubt",
     ),
     without(
