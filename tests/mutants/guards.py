@@ -3,7 +3,7 @@
 from tests.mutants.edges import CALLBACKS_MUTANTS, DELIVERIES_MUTANTS, IDEMPOTENCY_MUTANTS, POLLS_MUTANTS
 from tests.mutants.governor import GOVERNOR_MUTANTS, LOCKS_MUTANTS
 from tests.mutants.lifecycle import LIFECYCLE_MUTANTS
-from tests.mutants.submission import DOUBT_MUTANTS, PREPARATION_MUTANTS, SUBMISSION_MUTANTS
+from tests.mutants.submission import DOUBT_MUTANTS, LOOK_UPS_MUTANTS, PREPARATION_MUTANTS, SUBMISSION_MUTANTS
 
 AREAS = {
     "lifecycle": LIFECYCLE_MUTANTS,
@@ -12,6 +12,7 @@ AREAS = {
     "submission": SUBMISSION_MUTANTS,
     "preparation": PREPARATION_MUTANTS,
     "doubt": DOUBT_MUTANTS,
+    "look-ups": LOOK_UPS_MUTANTS,
     "idempotency": IDEMPOTENCY_MUTANTS,
     "callbacks": CALLBACKS_MUTANTS,
     "polls": POLLS_MUTANTS,

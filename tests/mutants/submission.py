@@ -213,6 +213,9 @@ DOUBT_MUTANTS = (
         "if False:",
         f"{UNSURE}::test_the_key_is_repeated_while_it_is_young_and_may_tell",
     ),
+)
+
+LOOK_UPS_MUTANTS = (
     Mutant(
         "one look-up ends the doubt",
         UNSURE_PY,

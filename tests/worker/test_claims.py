@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import select
 
 from app.models import Delivery, DeliveryStatus, JobStatus
@@ -96,3 +97,11 @@ async def test_a_receiver_that_never_answers_well_is_given_up_after_ten_attempts
     async with bench.context.database.begin() as session:
         delivery = (await session.scalars(select(Delivery))).one()
     assert (delivery.status, delivery.due_at) == (DeliveryStatus.DEAD, None)
+
+
+async def test_the_suite_would_see_a_call_to_heygen_within_a_transaction(bench: Bench) -> None:
+    (connection,) = bench.context.connections.values()
+    async with bench.context.database.begin():
+        with pytest.raises(AssertionError, match="a transaction is open"):
+            await connection.heygen.users_me()
+    assert await connection.heygen.users_me()

@@ -339,6 +339,7 @@ async def test_priority_goes_first_within_a_tenant(bench: Bench) -> None:
     await bench.queue(12)
     (urgent,) = await bench.queue(rank=-10)
     await bench.work()
+    assert bench.calls("POST", "/v3/videos") == 10, "HeyGen is not asked for more than it may give"
     waiting = [job.id for job in await bench.jobs() if job.status == JobStatus.QUEUED]
     assert len(waiting) == 3
     assert urgent.id not in waiting

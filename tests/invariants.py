@@ -1,0 +1,310 @@
+"""What the service promises, which tests would see a promise broken, and which mutants prove that they would.
+
+`docs/RELIABILITY.md` is this list as a table: `python -m tests.invariants` writes it.
+"""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[1]
+DOCUMENT = PROJECT / "docs" / "RELIABILITY.md"
+BEGIN, END = "<!-- promises -->\n", "<!-- /promises -->"
+
+
+@dataclass(frozen=True)
+class Invariant:
+    """One promise; `tests` are `file::function` below tests/, `mutants` are named in tests/mutants."""
+
+    number: int
+    promise: str
+    tests: tuple[str, ...]
+    mutants: tuple[str, ...]
+
+
+CALLBACKS = "api/test_callbacks.py"
+CLAIMS = "worker/test_claims.py"
+CRASHES = "end_to_end/test_crashes.py"
+ENDINGS = "end_to_end/test_endings.py"
+GOVERNOR = "test_governor.py"
+IDEMPOTENCY = "api/test_idempotency.py"
+LIFECYCLE = "test_lifecycle.py"
+POLL = "worker/test_poll.py"
+PREPARATION = "end_to_end/test_preparation.py"
+SUBMIT = "worker/test_submit.py"
+UNSURE = "worker/test_unsure.py"
+WEBHOOKS = "end_to_end/test_webhooks.py"
+
+INVARIANTS = (
+    Invariant(
+        1,
+        "Every job answered 2xx exists after any crash, once",
+        (f"{CRASHES}::test_a_service_killed_in_the_middle_of_fifty_videos_makes_each_of_them_once",),
+        ("the key is bound apart from its video",),
+    ),
+    Invariant(
+        2,
+        "Each accepted job reaches exactly one terminal state, which never changes",
+        (f"{LIFECYCLE}::test_a_fact_moves_a_job_only_as_the_drawing_says",),
+        ("a fact moves a job from any status", "a worker that lost its claim may write"),
+    ),
+    Invariant(
+        3,
+        "Every job ends by its deadline and two sweeps, even if no callback ever comes",
+        (
+            f"{POLL}::test_the_deadline_ends_what_heygen_never_ends",
+            "end_to_end/test_life.py::test_a_heygen_that_never_calls_back_changes_nothing_for_the_caller",
+        ),
+        ("an outage is asked about at one pace",),
+    ),
+    Invariant(
+        4,
+        "Only listed transitions happen; each is an event with a gapless number",
+        (f"{LIFECYCLE}::test_numbers_have_no_gaps", f"{LIFECYCLE}::test_the_table_is_the_drawing"),
+        ("a move leaves no event", "a claim leaves no event", "any job can be claimed"),
+    ),
+    Invariant(
+        5,
+        "Same tenant, key and body: the same job; another body: refused; 50 at once: one row",
+        (
+            f"{IDEMPOTENCY}::test_fifty_simultaneous_equal_requests_make_one_video_and_get_equal_answers",
+            f"{IDEMPOTENCY}::test_another_body_under_a_used_key_is_refused",
+        ),
+        ("simultaneous repeats each make a video", "a key answers another body"),
+    ),
+    Invariant(
+        6,
+        "No job ever causes two billed renders",
+        (
+            f"{SUBMIT}::test_a_crash_at_any_boundary_of_a_submission_costs_no_second_render",
+            f"{SUBMIT}::test_an_answer_lost_after_acceptance_is_asked_for_again_under_the_same_key",
+        ),
+        (
+            "a repeat gets a key of its own",
+            "a send is not written down",
+            "a dead worker's send is forgotten",
+            "a lost answer counts as a refusal",
+        ),
+    ),
+    Invariant(
+        7,
+        "Where a key cannot tell, `outcome_unknown` is said instead of a second render",
+        (f"{UNSURE}::test_no_key_is_sent_after_twenty_hours_and_two_empty_look_ups_end_it",),
+        ("one look-up ends the doubt", "half a list proves that nothing is there"),
+    ),
+    Invariant(
+        8,
+        "One key is one job and one body; no key is sent after 20 h",
+        (
+            f"{UNSURE}::test_no_key_is_sent_after_twenty_hours_and_two_empty_look_ups_end_it",
+            f"{SUBMIT}::test_while_heygen_cannot_be_reached_the_job_waits_and_its_bytes_stay_the_same",
+        ),
+        ("a key never grows old", "one key carries two bodies", "a refused key is used again"),
+    ),
+    Invariant(
+        9,
+        "One id of HeyGen's belongs to one job",
+        (f"{SUBMIT}::test_an_id_that_another_job_holds_is_refused",),
+        ("two jobs may hold one render",),
+    ),
+    Invariant(
+        10,
+        "No billed render is orphaned: each is attached to its job",
+        (
+            f"{SUBMIT}::test_an_error_that_heygen_keeps_replaying_does_not_hide_the_render",
+            f"{SUBMIT}::test_a_late_answer_of_a_frozen_sender_is_kept_and_used",
+            f"{PREPARATION}::test_a_look_whose_answer_was_lost_is_found_with_its_group",
+        ),
+        ("an error that HeyGen replays hides the render", "a late answer is thrown away"),
+    ),
+    Invariant(
+        11,
+        "Jobs in flight at HeyGen never exceed the cap, over all processes",
+        (
+            f"{SUBMIT}::test_fifty_videos_are_fifty_renders_and_never_more_than_ten_at_once",
+            f"{GOVERNOR}::test_whoever_counts_slots_keeps_others_from_counting_until_the_slot_is_taken",
+        ),
+        ("the account's cap is passed", "slots are counted without the lock"),
+    ),
+    Invariant(
+        12,
+        "Slots never leak",
+        (
+            f"{LIFECYCLE}::test_the_end_frees_the_slot",
+            f"{LIFECYCLE}::test_what_is_withdrawn_before_anything_was_sent_gives_its_slot_back_at_once",
+        ),
+        (
+            "the end keeps its slot",
+            "a render that ends late keeps its slot",
+            "what was never sent keeps its slot",
+        ),
+    ),
+    Invariant(
+        13,
+        "HeyGen is never called before its Retry-After, also after a restart",
+        (
+            f"{SUBMIT}::test_retry_after_is_obeyed_to_the_second_even_by_a_process_that_starts_later",
+            f"{PREPARATION}::test_a_gate_that_closes_while_a_video_is_prepared_holds_it_back",
+        ),
+        (
+            "Retry-After is not obeyed",
+            "a 429 shuts no gate",
+            "the gate is looked at only before the preparation",
+        ),
+    ),
+    Invariant(
+        14,
+        "No write of a fenced worker takes effect; its late success is recorded",
+        (
+            f"{LIFECYCLE}::test_a_worker_that_lost_its_claim_writes_nothing",
+            f"{CRASHES}::test_a_replica_that_is_frozen_beyond_its_lease_doubles_nothing_when_it_wakes",
+        ),
+        (
+            "a worker that lost its claim may write",
+            "a new claim looks like the one before",
+            "a sender that slept through its lease sends",
+            "a late answer looks punctual",
+        ),
+    ),
+    Invariant(
+        15,
+        "The reaper never takes back work that finished since it looked",
+        (f"{CLAIMS}::test_a_sender_at_work_is_left_alone",),
+        ("a sender at work loses its job", "the lease ends while the send is under way"),
+    ),
+    Invariant(
+        16,
+        "No transaction is open across a network call",
+        (f"{CLAIMS}::test_the_suite_would_see_a_call_to_heygen_within_a_transaction",),
+        (),
+    ),
+    Invariant(
+        17,
+        "Callbacks in any number, order and delay lead to the same end, told once",
+        (
+            "end_to_end/test_callbacks.py::test_whatever_heygen_calls_back_the_end_is_the_same_and_is_told_once",
+        ),
+        ("an early callback is forgotten", "a callback during a read is lost"),
+    ),
+    Invariant(
+        18,
+        "A forged callback changes nothing and costs at most one read in 30 s",
+        (
+            f"{POLL}::test_forged_callbacks_change_nothing_and_cost_one_read_in_thirty_seconds",
+            f"{POLL}::test_a_forged_callback_in_doubt_cannot_give_the_job_a_strangers_video",
+        ),
+        ("a callback is believed", "each callback costs a read", "any token will do"),
+    ),
+    Invariant(
+        19,
+        "A callback is answered 2xx only once it is stored",
+        (f"{CALLBACKS}::test_it_is_answered_only_once_it_is_stored",),
+        ("a callback postpones",),
+    ),
+    Invariant(
+        20,
+        "Poll and callback at the same moment are one transition",
+        (f"{CLAIMS}::test_a_callback_that_comes_while_heygen_is_asked_is_not_lost",),
+        ("a callback interrupts who holds the job", "whoever takes over looks like who lost it"),
+    ),
+    Invariant(
+        21,
+        "A terminal change and its notification commit together",
+        (f"{LIFECYCLE}::test_a_fact_moves_a_job_only_as_the_drawing_says",),
+        ("the end owes the caller nothing",),
+    ),
+    Invariant(
+        22,
+        "A notification is tried until 2xx or until ten tries over 72 h are spent",
+        (
+            f"{CLAIMS}::test_a_receiver_that_never_answers_well_is_given_up_after_ten_attempts",
+            "webhooks/test_schedule.py::test_ten_attempts_over_at_least_72_hours_whatever_the_jitter",
+        ),
+        ("a delivery is never given up", "a receiver that is down gets no rest"),
+    ),
+    Invariant(
+        23,
+        "The same event has the same id and bytes on every try, freshly signed",
+        (f"{WEBHOOKS}::test_a_receiver_that_was_down_gets_the_same_bytes_freshly_signed_on_schedule",),
+        ("each attempt has bytes of its own",),
+    ),
+    Invariant(
+        25,
+        "One dead or slow endpoint delays no other tenant",
+        (f"{WEBHOOKS}::test_a_receiver_that_hangs_takes_its_own_share_and_holds_up_nobody_else",),
+        ("one receiver takes every place",),
+    ),
+    Invariant(
+        28,
+        "A poison row never stops a worker",
+        (
+            f"{SUBMIT}::test_a_row_that_cannot_be_read_does_not_keep_the_queue_from_its_turn",
+            f"{PREPARATION}::test_a_video_that_takes_its_worker_along_each_time_comes_up_ever_more_seldom",
+        ),
+        ("a job that kills its worker comes back at once",),
+    ),
+    Invariant(
+        29,
+        "What receivers answer is bounded in size and time, and never unpacked",
+        (
+            "webhooks/test_destination_http.py::test_of_an_endless_answer_only_the_beginning_is_read",
+            "webhooks/test_destination_http.py::test_a_bomb_is_kept_as_it_came_and_not_inflated",
+        ),
+        ("any answer is a delivery",),
+    ),
+    Invariant(
+        33,
+        "A jump of the wall clock changes nothing",
+        ("test_clock.py::test_a_jump_of_the_wall_clock_changes_nothing",),
+        (),
+    ),
+    Invariant(
+        34,
+        "The cost of a claim depends on due rows only",
+        ("worker/test_plans.py::test_no_hot_statement_reads_a_whole_table",),
+        (),
+    ),
+    Invariant(
+        36,
+        "A stop claims nothing more and lets calls end; a second signal ends at once",
+        (f"{CRASHES}::test_a_stop_waits_for_what_is_under_way_and_a_second_signal_does_not",),
+        (),
+    ),
+    Invariant(
+        37,
+        "Old and new code run side by side on one schema",
+        ("test_migrations.py::test_a_newer_schema_is_accepted",),
+        (),
+    ),
+    Invariant(
+        40,
+        "A tenant with a long queue does not starve others",
+        (f"{SUBMIT}::test_the_next_slot_goes_to_the_tenant_with_the_fewest",),
+        ("the shares are not fair", "a tenant's own cap is passed"),
+    ),
+)
+
+
+def table() -> str:
+    """The promises as Markdown."""
+    return "".join(f"{line}\n" for line in _lines())
+
+
+def _lines() -> Iterator[str]:
+    yield "| | Promise | Tests that would see it broken | Mutants they catch |"
+    yield "|---|---|---|---|"
+    for it in INVARIANTS:
+        tests = "<br>".join(f"`{test}`" for test in it.tests)
+        yield f"| {it.number} | {it.promise} | {tests} | {'<br>'.join(it.mutants) or '–'} |"
+
+
+def document() -> str:
+    """The whole document with the table as it should be; what people wrote around it stays."""
+    before, _, rest = DOCUMENT.read_text().partition(BEGIN)
+    return before + BEGIN + table() + END + rest.partition(END)[2]
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(document())
+    sys.stdout.write(f"{DOCUMENT.relative_to(PROJECT)} is written.\n")
