@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from app.accounts import AccountUnknown
-from app.database import DatabaseInUse, SchemaBehind
+from app.database import DatabaseAway, DatabaseInUse, SchemaBehind
 from app.observability import configure_logs
 from app.settings import InvalidSettings, Settings, read_settings
 
@@ -35,6 +35,9 @@ def run_or_exit(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(work)
     except (SchemaBehind, DatabaseInUse, AccountUnknown, LookupError, ValueError) as error:
         err.print(f"Greenroom cannot do that: {error}", soft_wrap=True)
+        raise typer.Exit(1) from None
+    except DatabaseAway as error:
+        err.print(f"Greenroom cannot do that: the database does not answer ({error}).", soft_wrap=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None

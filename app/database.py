@@ -2,8 +2,8 @@
 
 import fcntl
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any
@@ -14,6 +14,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
@@ -31,6 +33,13 @@ class DatabaseInUse(Exception):
     """Another service process holds the lock of this SQLite file."""
 
 
+class DatabaseAway(Exception):
+    """The database cannot do its work now; the message is its driver's name for that, without statement or values.
+
+    Where this ends a transaction, nothing of it is stored, unless the connection broke at its commit: then all may be.
+    """
+
+
 class Database:
     """The tables; `begin()` is the only way in."""
 
@@ -41,14 +50,17 @@ class Database:
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncSession]:
-        """A transaction: committed at the end of the block, rolled back if it raises."""
+        """A transaction: committed at the end of the block, rolled back if it raises. Raises DatabaseAway."""
         if transaction_open.get():
             # On SQLite the second would wait for ever for the one connection that the first holds.
             raise RuntimeError("a transaction is already open in this task")
         token = transaction_open.set(True)
         try:
-            async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
-                yield session
+            with _absence_named():
+                async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
+                    with _absence_named(connecting=True):
+                        await session.connection()
+                    yield session
         finally:
             transaction_open.reset(token)
 
@@ -79,18 +91,62 @@ class Database:
         """Bring the tables up to the newest migration."""
         if self.is_sqlite and self.engine.url.database:
             Path(self.engine.url.database).parent.mkdir(parents=True, exist_ok=True)
-        async with self.engine.begin() as connection:
-            await connection.run_sync(_upgrade)
+        with _absence_named():
+            async with self.engine.begin() as connection:
+                await connection.run_sync(_upgrade)
 
     async def check_schema(self) -> None:
-        """Raise `SchemaBehind` unless the tables are those of the newest migration known here."""
-        async with self.engine.connect() as connection:
-            current = await connection.run_sync(_revision)
+        """Raise `SchemaBehind` unless the tables are those of the newest migration known here, or DatabaseAway."""
+        with _absence_named(connecting=True):
+            async with self.engine.connect() as connection:
+                current = await connection.run_sync(_revision)
         head = ScriptDirectory.from_config(_config()).get_current_head()
         known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
         # A newer schema is fine: during a deploy the old code runs beside it for a while.
         if current is None or (current in known and current != head):
             raise SchemaBehind("the database schema is behind this version; run: greenroom migrate")
+
+
+@contextmanager
+def _absence_named(*, connecting: bool = False) -> Iterator[None]:
+    """Tell an absent database from a fault of ours; whatever fails while connecting is the former."""
+    try:
+        yield
+    except (SQLAlchemyError, OSError) as error:
+        if connecting or _means_absence(error):
+            raise DatabaseAway(_name_of(error)) from error
+        raise
+
+
+def _means_absence(error: SQLAlchemyError | OSError) -> bool:
+    if not isinstance(error, DBAPIError):
+        # A transaction makes no network calls but those of the driver, which lets the system's errors through.
+        return isinstance(error, PoolExhausted | OSError)
+    driver = error.orig
+    code = getattr(driver, "sqlite_errorcode", None)
+    if isinstance(code, int):
+        return code & 0xFF in _SQLITE_AWAY  # the rest of an extended code is detail
+    state = getattr(driver, "sqlstate", None)
+    return error.connection_invalidated or (isinstance(state, str) and state.startswith(_POSTGRESQL_AWAY))
+
+
+_SQLITE_AWAY = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+}
+# postgresql.org/docs/current/errcodes-appendix.html: connection, read-only (a standby), idle in transaction, rollback
+# (deadlock), out of resources, lock not available, operator intervention (shutdown, timeout), system error.
+_POSTGRESQL_AWAY = ("08", "25006", "25P03", "40", "53", "55P03", "57", "58")
+
+
+def _name_of(error: BaseException) -> str:
+    driver = getattr(error, "orig", None) or error
+    detail = getattr(driver, "sqlite_errorname", None) or getattr(driver, "sqlstate", None)
+    return f"{type(driver).__name__} {detail}" if detail else type(driver).__name__
 
 
 def _config(connection: Connection | None = None) -> Config:
@@ -111,7 +167,7 @@ def _revision(connection: Connection) -> str | None:
 def _postgresql(url: str) -> AsyncEngine:
     parsed = make_url(url).set(drivername="postgresql+asyncpg")
     # hide_parameters: exceptions and logs must not carry scripts or links.
-    return create_async_engine(
+    engine = create_async_engine(
         parsed,
         pool_size=10,
         max_overflow=10,
@@ -130,6 +186,14 @@ def _postgresql(url: str) -> AsyncEngine:
         },
     )
 
+    @event.listens_for(engine.sync_engine, "checkout")
+    def _refuse_dead(connection: Any, _record: Any, _proxy: Any) -> None:
+        # After a restart of the server every connection in the pool is dead, and its driver knows: no ping needed.
+        if connection.driver_connection.is_closed():
+            raise DisconnectionError
+
+    return engine
+
 
 def _sqlite(url: str) -> AsyncEngine:
     # One connection for everybody: twice as fast as several that wait for each other's file lock.
@@ -140,7 +204,8 @@ def _sqlite(url: str) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=30,
         hide_parameters=True,
-        connect_args={"timeout": 30},
+        # Seconds to wait for another process that writes: HeyGen waits ten for the answer to a callback.
+        connect_args={"timeout": 8},
     )
 
     @event.listens_for(engine.sync_engine, "connect")

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 # Every other code has its section on HeyGen's page.
 OUR_CODES = frozenset({"idempotency_key_reused", "method_not_allowed"})
+LONGEST_SHOWN = 64  # twice an id of ours or of HeyGen's
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,23 +101,23 @@ class NotFound(ApiError):
 
     @classmethod
     def video(cls, video_id: str) -> NotFound:
-        return cls(f"Video {video_id} not found", code="video_not_found")
+        return cls(f"Video {shown(video_id)} not found", code="video_not_found")
 
     @classmethod
     def avatar(cls, avatar_id: str, *, param: str | None = None) -> NotFound:
-        return cls(f"Avatar {avatar_id} not found", code="avatar_not_found", param=param)
+        return cls(f"Avatar {shown(avatar_id)} not found", code="avatar_not_found", param=param)
 
     @classmethod
     def avatar_group(cls, group_id: str, *, param: str | None = None) -> NotFound:
-        return cls(f"Avatar group {group_id} not found", code="avatar_group_not_found", param=param)
+        return cls(f"Avatar group {shown(group_id)} not found", code="avatar_group_not_found", param=param)
 
     @classmethod
     def voice(cls, voice_id: str, *, param: str | None = None) -> NotFound:
-        return cls(f"Voice {voice_id} not found", code="voice_not_found", param=param)
+        return cls(f"Voice {shown(voice_id)} not found", code="voice_not_found", param=param)
 
     @classmethod
     def asset(cls, asset_id: str, *, param: str | None = None) -> NotFound:
-        return cls(f"Asset {asset_id} not found", code="asset_not_found", param=param)
+        return cls(f"Asset {shown(asset_id)} not found", code="asset_not_found", param=param)
 
 
 class MethodNotAllowed(ApiError):
@@ -187,6 +188,11 @@ def envelope(error: ApiError, request_id: str | None) -> dict[str, Any]:
     if error.errors:
         body["errors"] = [{"code": f.code, "message": f.message, "path": f.path} for f in error.errors]
     return {"error": body}
+
+
+def shown(given: str) -> str:
+    """An id as messages repeat it: whatever stood in its place may be of any length."""
+    return given if len(given) <= LONGEST_SHOWN else f"{given[:LONGEST_SHOWN]}…"
 
 
 def doc_url(code: str) -> str | None:

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from app.api import answer_schemas
 from app.api.dependencies import ContextDep
 from app.api.openapi import NO_KEY
-from app.database import SchemaBehind
+from app.database import DatabaseAway, SchemaBehind
 from app.errors import Unavailable
 from app.models import Account
 
@@ -39,7 +39,7 @@ async def ready(ctx: ContextDep) -> Response:
             accounts = [{"name": name, "reason": reason} for name, reason in await session.execute(paused)]
     except SchemaBehind as error:
         raise Unavailable(str(error)) from error
-    except (SQLAlchemyError, OSError, TimeoutError) as error:
+    except (DatabaseAway, SQLAlchemyError) as error:
         log.warning("database_unavailable", error=type(error).__name__)
         raise Unavailable("The database does not answer.", retry_after=5) from error
     return JSONResponse(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import time
 import traceback
@@ -19,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api.answers import answer_error, error_answer
 from app.api.body_limits import BodyLimits
 from app.api.requests import faults_in
+from app.database import DatabaseAway
 from app.errors import (
     ApiError,
     Conflict,
@@ -32,11 +34,16 @@ from app.errors import (
     RateLimited,
     Unauthorized,
     Unavailable,
+    shown,
 )
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+RETRY_SECONDS = 5
+NO_ROOM = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ESTALE}
+)
 CLIENT_CLOSED_REQUEST = 499  # in the log only: nobody is there to be told
 
 
@@ -59,6 +66,18 @@ def install_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def on_http_exception(request: Request, error: HTTPException) -> Response:
         return error_answer(_from_framework(error, request), request.scope)
+
+    @app.exception_handler(DatabaseAway)
+    async def on_absent_database(request: Request, error: DatabaseAway) -> Response:
+        log.warning("database_away", reason=str(error))
+        return error_answer(_away("database"), request.scope)
+
+    @app.exception_handler(OSError)
+    async def on_absent_storage(request: Request, error: OSError) -> Response:
+        if error.errno not in NO_ROOM:
+            raise error  # a defect of ours
+        log.warning("storage_away", reason=errno.errorcode[error.errno])
+        return error_answer(_away("file storage"), request.scope)
 
     @app.exception_handler(RequestValidationError)
     async def on_invalid_request(request: Request, error: RequestValidationError) -> Response:
@@ -171,11 +190,18 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 }
 
 
+def _away(what: str) -> Unavailable:
+    return Unavailable(
+        f"Greenroom's {what} does not answer now: repeat the request, with the Idempotency-Key if it had one.",
+        retry_after=RETRY_SECONDS,
+    )
+
+
 def _from_framework(error: HTTPException, request: Request) -> ApiError:
     if error.status_code == NotFound.status:
         return _unknown_path(request.scope["path"])
     if error.status_code == MethodNotAllowed.status:
-        message = f"{request.method} is not served on this path."
+        message = f"{shown(request.method)} is not served on this path."
         return MethodNotAllowed(message, headers=error.headers)
     fallback = InternalError if error.status_code >= 500 else InvalidParameter
     ours = _BY_STATUS.get(error.status_code, fallback)(str(error.detail))

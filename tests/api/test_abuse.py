@@ -205,3 +205,36 @@ async def spoken(served: Context, request: bytes) -> bytes:
     writer.close()
     await writer.wait_closed()
     return answer
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v3/videos/{}"),
+        ("DELETE", "/v3/videos/{}"),
+        ("POST", "/v3/videos/{}/cancel"),
+        ("GET", "/v3/videos/{}/content"),
+        ("GET", "/v3/avatars/{}"),
+        ("GET", "/v3/avatars/looks/{}"),
+        ("GET", "/v3/voices/{}"),
+        ("GET", "/v3/assets/{}"),
+        ("DELETE", "/v3/assets/{}"),
+        ("GET", "/v3/assets/{}/content"),
+    ],
+)
+async def test_an_unknown_id_is_repeated_only_as_far_as_ids_go(
+    api: httpx.AsyncClient, method: str, path: str
+) -> None:
+    short, long = [
+        await api.request(method, path.format(given)) for given in ("f" * 32, "f" * 64 + "0" * 20_000)
+    ]
+    for answer in (short, long):
+        assert answer.status_code in {403, 404}, answer.text
+    assert len(long.json()["error"]["message"]) < 100
+    assert "0" not in long.json()["error"]["message"]
+
+
+async def test_an_unknown_id_of_usual_length_is_repeated_whole(api: httpx.AsyncClient) -> None:
+    for given, said in (("a" * 64, "a" * 64), ("a" * 65, "a" * 64 + "…")):
+        answer = await api.get(f"/v3/videos/{given}")
+        assert answer.json()["error"]["message"] == f"Video {said} not found"
