@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from app import desk_commands
+from app import account_commands, desk_commands
 from app import main as program
 from app.console import err, out, run_or_exit, settings_or_exit
 from app.database import Database
@@ -24,7 +24,7 @@ from app.simulator.server import running
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A durable render gateway for HeyGen.")
 app.add_typer(desk_commands.tenants, name="tenants")
 app.add_typer(desk_commands.keys, name="keys")
-app.add_typer(desk_commands.accounts, name="accounts")
+app.add_typer(account_commands.accounts, name="accounts")
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(help="Port to listen on; 0 takes any that is free.")]

@@ -4,12 +4,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from app import tenancy
+from app import accounts, tenancy
+from app.accounts import EMBEDDED, NO_ACCOUNT, AccountUnknown, Offer
 from app.clock import Clock
 from app.database import Database
-from app.main import find_account, open_secrets
-from app.secrets import Secrets
-from app.settings import Settings
+from app.main import open_secrets
+from app.models import Account
+from app.secrets import CannotDecrypt, Secrets, digest
+from app.settings import HEYGEN, Settings, http_url
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,63 @@ async def at_desk(settings: Settings) -> AsyncIterator[Desk]:
         await database.close()
 
 
+async def find_account(desk: Desk, name: str | None = None) -> Account:
+    """The account of that name, or else the one these settings pay with, its row made where it is new.
+
+    Raises LookupError where it has to be named, and AccountUnknown where there is none.
+    """
+    settings = desk.settings
+    async with desk.database.begin() as session:
+        if name is not None:
+            return await accounts.named(session, name)
+        stored = await accounts.with_keys(session)
+    if settings.heygen_api_key is not None:
+        key = settings.heygen_api_key.get_secret_value()
+        identity = await accounts.identify(desk.database, settings.heygen_base_url or HEYGEN, key)
+    elif settings.simulated and not accounts.any_pays(stored):
+        identity = EMBEDDED
+    elif len(stored) == 1:
+        return stored[0]
+    elif stored:
+        names = ", ".join(account.name for account in stored)
+        raise LookupError(f"several accounts pay ({names}): greenroom tenants create NAME --account ACCOUNT")
+    else:
+        raise AccountUnknown(NO_ACCOUNT)
+    async with desk.database.begin() as session:
+        return await accounts.settle(session, identity, settings.heygen_concurrency, desk.clock.now())
+
+
+async def add_account(desk: Desk, offer: Offer, base_url: str | None) -> tuple[Account, bool]:
+    """Ask HeyGen whose key this is, and store it; True where only the key of a known account is new."""
+    url = http_url(base_url or desk.settings.heygen_base_url) or HEYGEN
+    identity = await accounts.identify(desk.database, url, offer.key)
+    async with desk.database.begin() as session:
+        return await accounts.store(session, identity, offer, desk.secrets, desk.clock.now())
+
+
+def where_key_is(desk: Desk, account: Account) -> str:
+    """Where this account's key comes from, as far as a command beside the service can tell."""
+    if account.key_encrypted is not None:
+        try:
+            desk.secrets.decrypt(account.key_encrypted)
+        except CannotDecrypt:
+            return "unreadable"
+        return "stored"
+    key = desk.settings.heygen_api_key
+    if account.base_url == EMBEDDED.base_url:
+        return "none needed"
+    ours = key is not None and account.key_digest == digest(key.get_secret_value())
+    return "environment" if ours else "not here"
+
+
 async def development_key(settings: Settings) -> str | None:
     """What to tell on the first start of a simulated service: a key, and the secret of its webhooks."""
     if not settings.simulated:
         return None
     async with at_desk(settings) as desk:
-        account = await find_account(settings, desk.database, desk.clock)
+        account = await find_account(desk)
+        if account.base_url != EMBEDDED.base_url:
+            return None
         async with desk.database.begin() as session:
             if await tenancy.list_tenants(session):
                 return None

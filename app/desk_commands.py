@@ -1,4 +1,4 @@
-"""What an operator does beside a service: tenants, their keys, and the HeyGen accounts that pay."""
+"""What an operator does beside a service: tenants, and their keys."""
 
 import sys
 from collections.abc import Awaitable, Callable
@@ -7,27 +7,20 @@ from typing import Annotated, TypeVar
 
 import typer
 from rich.table import Table
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
 
 from app import governor, tenancy
 from app.console import err, out, run_or_exit, settings_or_exit
-from app.desk import Desk, at_desk
-from app.main import find_account
-from app.models import Account
+from app.desk import Desk, at_desk, find_account
 
 T = TypeVar("T")
 
-OPERATOR = "operator"
-"""The reason of a pause that only an operator ends."""
-
 tenants = typer.Typer(no_args_is_help=True, help="Who may call, and is billed.")
 keys = typer.Typer(no_args_is_help=True, help="The API keys of tenants.")
-accounts = typer.Typer(no_args_is_help=True, help="The HeyGen accounts that pay.")
 
 TenantOption = Annotated[str | None, typer.Option("--tenant", help="Name or id of the tenant.")]
-AccountName = Annotated[str, typer.Argument(help="Name of the account.")]
+AccountOption = Annotated[str | None, typer.Option("--account", help="Name of the HeyGen account that pays.")]
+Weight = Annotated[int | None, typer.Option(min=1, max=1000, help="Its share, beside the others' weights.")]
+SlotCap = Annotated[str | None, typer.Option(help="Slots it may hold at most: a number, or none.")]
 
 
 @tenants.command("create")
@@ -36,39 +29,79 @@ def create_tenant(
     account_wide: Annotated[
         bool, typer.Option(help="Sees everything that the HeyGen account holds.")
     ] = False,
+    account: AccountOption = None,
 ) -> None:
-    """Make a tenant; prints the secret that signs its webhooks."""
+    """Make a tenant, which stays with one HeyGen account; prints the secret that signs its webhooks."""
 
     async def create(desk: Desk) -> str:
-        account = await find_account(desk.settings, desk.database, desk.clock)
+        payer = await find_account(desk, account)
         async with desk.database.begin() as session:
             _, secret = await tenancy.create_tenant(
                 session,
                 name,
-                account.id,
+                payer.id,
                 account_wide=account_wide,
                 secrets=desk.secrets,
                 now=desk.clock.now(),
             )
         return secret
 
-    _print_secret(_beside(create), f"The webhook secret of {name}, shown once:")
+    _print_secret(beside(create), f"The webhook secret of {name}, shown once:")
+
+
+@tenants.command("set")
+def set_tenant(
+    name: Annotated[str, typer.Argument(help="Name or id of the tenant.")],
+    weight: Weight = None,
+    slot_cap: SlotCap = None,
+) -> None:
+    """Change a tenant's share of its account's slots."""
+    cap = _slot_cap(slot_cap)
+
+    async def change(desk: Desk) -> str:
+        async with desk.database.begin() as session:
+            tenant = await tenancy.find_tenant(session, name)
+            if tenant is None:
+                raise LookupError(f"there is no tenant {name!r}")
+            if weight is not None:
+                tenant.weight = weight
+            if slot_cap is not None:
+                tenant.slot_cap = cap
+            return (
+                f"{tenant.name}: weight {tenant.weight}, at most {tenant.slot_cap or 'any number of'} slots."
+            )
+
+    err.print(beside(change))
+
+
+def _slot_cap(text: str | None) -> int | None:
+    """A number of slots, or None for as many as there are; ends the command for anything else."""
+    if text is None or text == "none":
+        return None
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 10_000:
+        raise typer.BadParameter("must be a number from 1 to 10000, or none", param_hint="--slot-cap")
+    return int(text)
 
 
 @tenants.command("list")
 def list_tenants() -> None:
-    """List the tenants."""
+    """List the tenants, with the account that pays for each and their share of its slots."""
 
     async def read(desk: Desk) -> Table:
-        table = Table("id", "name", "account-wide", "created", "disabled")
+        table = Table("id", "name", "account", "weight", "cap", "account-wide", "created", "disabled")
         async with desk.database.begin() as session:
+            names = {account.id: account.name for account, _ in await governor.overview(session)}
             for tenant in await tenancy.list_tenants(session):
                 disabled = tenant.disabled_at.isoformat() if tenant.disabled_at else ""
                 wide = "yes" if tenant.account_wide else ""
-                table.add_row(tenant.id, tenant.name, wide, tenant.created_at.isoformat(), disabled)
+                share = (str(tenant.weight), str(tenant.slot_cap or ""))
+                created = tenant.created_at.isoformat()
+                table.add_row(
+                    tenant.id, tenant.name, names[tenant.account_id], *share, wide, created, disabled
+                )
         return table
 
-    out.print(_beside(read))
+    out.print(beside(read))
 
 
 @keys.command("create")
@@ -79,7 +112,7 @@ def create_key(
     """Make a key; prints it alone. Without --tenant, the tenant of that name is used, and made where it is missing."""
 
     async def create(desk: Desk) -> str:
-        account = await find_account(desk.settings, desk.database, desk.clock)
+        account = await find_account(desk)
         async with desk.database.begin() as session:
             now = desk.clock.now()
             found = await tenancy.find_tenant(session, tenant or name)
@@ -93,7 +126,7 @@ def create_key(
                 err.print(f"Made the tenant {name}. Its webhook secret, shown once: {secret}", soft_wrap=True)
             return await tenancy.create_key(session, found.id, name, now)
 
-    _print_secret(_beside(create), f"The key {name}, shown once:")
+    _print_secret(beside(create), f"The key {name}, shown once:")
 
 
 @keys.command("list")
@@ -113,7 +146,7 @@ def list_keys(tenant: Annotated[str, typer.Option("--tenant", help="Name or id o
                 )
         return table
 
-    out.print(_beside(read))
+    out.print(beside(read))
 
 
 @keys.command("revoke")
@@ -124,72 +157,13 @@ def revoke_key(key_id: Annotated[str, typer.Argument(help="The key's id: the par
         async with desk.database.begin() as session:
             return await tenancy.revoke_key(session, key_id, desk.clock.now())
 
-    if not _beside(revoke):
+    if not beside(revoke):
         err.print(f"There is no key {key_id} in use.")
         raise typer.Exit(1)
     err.print(f"The key {key_id} is revoked.")
 
 
-@accounts.command("list")
-def list_accounts() -> None:
-    """List the accounts, with the slots in use and what keeps them from sending."""
-
-    async def read(desk: Desk) -> Table:
-        table = Table("name", "kind", "in use", "limit", "waits until", "paused", "address")
-        async with desk.database.begin() as session:
-            for account, used in await governor.overview(session):
-                limit = str(account.limit_now)
-                if account.limit_now != account.concurrency:
-                    limit += f" of {account.concurrency}"
-                gated = account.gate_until is not None and account.gate_until > desk.clock.now()
-                until = account.gate_until.astimezone(UTC).isoformat() if account.gate_until and gated else ""
-                table.add_row(
-                    account.name,
-                    account.kind,
-                    str(used),
-                    limit,
-                    until,
-                    account.paused_reason or "",
-                    account.base_url,
-                )
-        return table
-
-    out.print(_beside(read))
-
-
-@accounts.command("pause")
-def pause_account(name: AccountName) -> None:
-    """Send nothing more on an account until it is resumed; what HeyGen has goes on to its end."""
-
-    async def pause(desk: Desk) -> None:
-        async with desk.database.begin() as session:
-            account = await _account(session, name)
-            await governor.pause(session, account.id, OPERATOR, desk.clock.now(), probe_after=None)
-
-    _beside(pause)
-    err.print(f"{name} is paused; resume it by: greenroom accounts resume {name}")
-
-
-@accounts.command("resume")
-def resume_account(name: AccountName) -> None:
-    """Let an account send again, whatever paused it."""
-
-    async def resume(desk: Desk) -> None:
-        async with desk.database.begin() as session:
-            await governor.resume(session, (await _account(session, name)).id)
-
-    _beside(resume)
-    err.print(f"{name} sends again.")
-
-
-async def _account(session: AsyncSession, name: str) -> Account:
-    account = await session.scalar(select(Account).where(col(Account.name) == name))
-    if account is None:
-        raise LookupError(f"there is no account {name!r}")
-    return account
-
-
-def _beside(work: Callable[[Desk], Awaitable[T]]) -> T:
+def beside(work: Callable[[Desk], Awaitable[T]]) -> T:
     """Run a short command on the tables, beside a service or without one."""
     settings = settings_or_exit(quiet=True)
 

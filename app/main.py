@@ -3,13 +3,12 @@
 import asyncio
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-import httpx
 import structlog
 import uvicorn
 from fastapi import FastAPI
@@ -17,13 +16,12 @@ from sqlalchemy import func, select
 from sqlalchemy.engine import make_url
 
 from app import accounts
-from app.accounts import EMBEDDED, Identity
+from app.accounts import AccountUnknown, Identity
 from app.api.app import create_api
 from app.clock import Clock
-from app.context import Connection, Context, Links, Pace, Terms
+from app.connections import Connections, Timeouts
+from app.context import Context, Links, Pace, Terms
 from app.database import Database
-from app.heygen.catalog import Catalog
-from app.heygen.client import HeyGen
 from app.models import Account
 from app.secrets import Secrets, load_or_create
 from app.settings import HEYGEN, Settings
@@ -37,6 +35,7 @@ from app.worker import expire, loop
 log = structlog.get_logger(__name__)
 
 FOLLOW_EVERY = 60.0  # seconds between two looks at the database's clock
+CONNECT_EVERY = 5.0  # seconds between two looks for accounts that an operator added
 
 
 @dataclass(frozen=True)
@@ -87,36 +86,32 @@ async def service(settings: Settings, address: Address) -> AsyncIterator[Context
             await database.check_schema()
             await follow_database(database, clock)
         secrets = open_secrets(settings)
-        upstream = await _upstream(stack, settings, database, clock)
+        connections, embedded = await _connect(stack, settings, database, clock, secrets)
         async with database.begin() as session:
-            account = await accounts.settle(
-                session, upstream.identity, settings.heygen_concurrency, clock.now()
-            )
-            held = await accounts.held(session, [account.id])
-        connection = await _connect(stack, settings, upstream, clock)
-        private = settings.allow_private_destinations or settings.simulated
-        callback_base = address.loopback if settings.simulated else settings.public_url
+            held = await accounts.held(session, list(connections))
+        simulated = any(connection.simulated for connection in connections.values())
+        private = settings.allow_private_destinations or embedded
+        callback_base = address.loopback if embedded else settings.public_url
         context = Context(
             database=database,
             clock=clock,
             secrets=secrets,
             storage=Storage(settings.storage_url),
-            connections={account.id: connection},
+            connections=connections,
             webhooks=await stack.enter_async_context(guarded_client(allow_private=private)),
             # A simulator's links lead to its own machine; HeyGen's never lead to ours.
-            files=await stack.enter_async_context(
-                guarded_client(allow_private=private or connection.simulated)
-            ),
+            files=await stack.enter_async_context(guarded_client(allow_private=private or simulated)),
             links=Links(
                 settings.api_url or settings.public_url or address.loopback, secrets.signing_keys("links")
             ),
-            pace=_pace(settings, connection, callbacks=callback_base is not None),
+            pace=_pace(settings, connections, callbacks=callback_base is not None),
             callback_base=callback_base,
             terms=_terms(settings, private=private),
         )
         if database.is_sqlite:
             await expire.end_leases(context)
-        _announce(settings, context, upstream.identity, held)
+        _announce(context, held, embedded=embedded)
+        await stack.enter_async_context(_connecting(context, connections))
         yield context
 
 
@@ -187,54 +182,79 @@ def data_folder(settings: Settings) -> Path:
     return Path(make_url(settings.database_url).database or "greenroom.db").resolve().parent
 
 
-async def find_account(settings: Settings, database: Database, now: Clock) -> Account:
-    """The account these settings pay with, its row made where it is new; for commands beside the service."""
-    if settings.heygen_api_key is None:
-        identity = _embedded()
-    else:
-        key = settings.heygen_api_key.get_secret_value()
-        identity = await accounts.identify(database, settings.heygen_base_url or HEYGEN, key)
-    async with database.begin() as session:
-        return await accounts.settle(session, identity, settings.heygen_concurrency, now.now())
+async def _connect(
+    stack: AsyncExitStack, settings: Settings, database: Database, clock: Clock, secrets: Secrets
+) -> tuple[Connections, bool]:
+    """The ways to every account whose key there is, in the tables or in the environment; raises AccountUnknown.
+
+    With it, whether the built-in simulator is one of them.
+    """
+    connections = Connections(clock, Timeouts(settings.create_timeout, settings.read_timeout))
+    stack.push_async_callback(connections.aclose)
+    stored = await connections.refresh(database, secrets)
+    try:
+        upstream = await _upstream(stack, settings, database, clock, stored)
+    except AccountUnknown as error:
+        if not connections:
+            raise
+        log.error("account_unknown", reason=str(error), meaning="The accounts with stored keys go on.")  # noqa: TRY400
+        upstream = None
+    if upstream is not None:
+        async with database.begin() as session:
+            account = await accounts.settle(
+                session, upstream.identity, settings.heygen_concurrency, clock.now()
+            )
+            await accounts.follow(session, account)
+        if account.id not in connections:  # a stored key goes before the environment's
+            await connections.open(account, upstream.url, upstream.key)
+    if not connections:
+        raise AccountUnknown(accounts.NO_ACCOUNT)
+    connections.stay_free()
+    return connections, upstream is not None and upstream.identity == accounts.EMBEDDED
 
 
-def _embedded() -> Identity:
-    return Identity(EMBEDDED, "simulator", None, simulated=True)
-
-
-async def _upstream(stack: AsyncExitStack, settings: Settings, database: Database, clock: Clock) -> Upstream:
-    """HeyGen, or the built-in simulator, started here, where there is no key."""
+async def _upstream(
+    stack: AsyncExitStack, settings: Settings, database: Database, clock: Clock, stored: Sequence[Account]
+) -> Upstream | None:
+    """HeyGen by the environment's key; or the built-in simulator, started here, while no key pays."""
     if settings.heygen_api_key is not None:
         key, url = settings.heygen_api_key.get_secret_value(), settings.heygen_base_url or HEYGEN
         return Upstream(await accounts.identify(database, url, key), url, key)
+    if not settings.simulated or accounts.any_pays(stored):
+        return None
     folder = data_folder(settings) / "simulator"
     filmer = ChildFilmer(folder / "films") if settings.film and can_film() else BundledClip()
     stack.push_async_callback(filmer.close)
     options = Options(folder=folder, concurrency=settings.heygen_concurrency, now=clock.now, filmer=filmer)
     simulator = Simulator(options)
     stack.push_async_callback(simulator.close)
-    return Upstream(_embedded(), await stack.enter_async_context(running(simulator)), "simulated")
+    return Upstream(accounts.EMBEDDED, await stack.enter_async_context(running(simulator)), "simulated")
 
 
-async def _connect(stack: AsyncExitStack, settings: Settings, upstream: Upstream, clock: Clock) -> Connection:
-    # httpx's timeouts count per read; the client has one deadline over each whole call.
-    http = await stack.enter_async_context(httpx.AsyncClient(timeout=httpx.Timeout(None), trust_env=False))
-    heygen = HeyGen(
-        http,
-        upstream.url,
-        upstream.key,
-        create_timeout=settings.create_timeout,
-        read_timeout=settings.read_timeout,
-    )
-    catalog = Catalog(heygen, clock.now)
-    stack.push_async_callback(catalog.aclose)
-    return Connection(heygen, catalog, upstream.identity.simulated, upstream.url)
+@asynccontextmanager
+async def _connecting(context: Context, connections: Connections) -> AsyncIterator[None]:
+    """Take up accounts that an operator adds meanwhile, and keys that replace others."""
+
+    async def look() -> None:
+        while True:
+            await asyncio.sleep(CONNECT_EVERY)
+            try:
+                await connections.refresh(context.database, context.secrets)
+            except Exception:  # noqa: BLE001 -- a database that is away is the worker's to report
+                log.warning("accounts_not_read")
+
+    task = asyncio.create_task(look())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
-def _pace(settings: Settings, connection: Connection, *, callbacks: bool) -> Pace:
+def _pace(settings: Settings, connections: Connections, *, callbacks: bool) -> Pace:
     return Pace.of(
         callbacks=callbacks,
-        simulated=connection.simulated,
+        simulated=all(connection.simulated for connection in connections.values()),
         lease=settings.lease,
         create_timeout=settings.create_timeout,
         key_max_age=settings.key_max_age,
@@ -255,14 +275,12 @@ def _terms(settings: Settings, *, private: bool) -> Terms:
     )
 
 
-def _announce(settings: Settings, context: Context, identity: Identity, held: dict[str, int]) -> None:
+def _announce(context: Context, held: dict[str, int], *, embedded: bool) -> None:
     """What an operator has to know at start."""
-    if settings.simulated:
+    if embedded:
         log.warning(
             "simulated", meaning="No HEYGEN_API_KEY: the built-in simulator renders. Nothing is spent."
         )
-    else:
-        log.info("heygen_account", username=identity.username, base_url=identity.base_url)
     if context.callback_base is None:
         log.warning("polling", meaning="PUBLIC_URL is not set: HeyGen cannot call back, so it is polled.")
     else:

@@ -17,7 +17,8 @@ class InvalidSettings(Exception):
     """A setting breaks a rule; the message names the variable and the rule, one a line."""
 
 
-def _http_url(value: str | None) -> str | None:
+def http_url(value: str | None) -> str | None:
+    """The address without a slash at its end; raises ValueError."""
     if value is None:
         return None
     parts = urlsplit(value)
@@ -40,7 +41,7 @@ def _port(parts: SplitResult) -> bool:
         return False
 
 
-HttpUrl = Annotated[str | None, AfterValidator(_http_url)]
+HttpUrl = Annotated[str | None, AfterValidator(http_url)]
 
 
 class Settings(BaseSettings):
@@ -66,7 +67,8 @@ class Settings(BaseSettings):
     )
     heygen_api_key: SecretStr | None = Field(
         None,
-        description="Key of the HeyGen account that pays. Unset on SQLite: the built-in simulator renders, for free.",
+        description="Key of the HeyGen account that pays. Unset: the accounts with stored keys do; without any, "
+        "on SQLite, the built-in simulator renders, for free.",
     )
     heygen_base_url: HttpUrl = Field(
         HEYGEN, description="HeyGen's API, or a simulator started with `greenroom simulate`."
@@ -211,10 +213,6 @@ class Settings(BaseSettings):
             raise ValueError("READ_TIMEOUT must not be above CREATE_TIMEOUT")
         if self.on_postgresql and not self.secret_keys:
             raise ValueError("SECRET_KEYS is required on PostgreSQL (make one with: openssl rand -hex 32)")
-        if self.on_postgresql and self.heygen_api_key is None:
-            raise ValueError(
-                "HEYGEN_API_KEY is required on PostgreSQL; the built-in simulator runs on SQLite only"
-            )
         if self.heygen_api_key is None and self.heygen_base_url != HEYGEN:
             raise ValueError("HEYGEN_API_KEY is required with HEYGEN_BASE_URL (a simulator takes any key)")
         return self
@@ -226,8 +224,8 @@ class Settings(BaseSettings):
 
     @property
     def simulated(self) -> bool:
-        """Whether the built-in simulator renders, there being no key."""
-        return self.heygen_api_key is None
+        """Whether the built-in simulator may render, there being no key in the environment."""
+        return self.heygen_api_key is None and not self.on_postgresql
 
 
 class _Given(Settings):

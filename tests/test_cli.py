@@ -58,7 +58,8 @@ async def test_every_command_explains_itself(tmp_path: Path) -> None:
         "from typer.testing import CliRunner\n"
         "from app.cli import app\n"
         "for words in ('', 'serve', 'worker', 'migrate', 'demo', 'simulate', 'tenants', 'tenants create',"
-        " 'tenants list', 'keys', 'keys create', 'keys list', 'keys revoke', 'accounts', 'accounts list',"
+        " 'tenants list', 'tenants set', 'keys', 'keys create', 'keys list', 'keys revoke', 'accounts',"
+        " 'accounts list', 'accounts add',"
         " 'accounts pause', 'accounts resume'):\n"
         "    result = CliRunner().invoke(app, [*words.split(), '--help'])\n"
         "    print(words, result.exit_code, len(result.output.splitlines()) > 5, sep='|')\n"
@@ -66,7 +67,7 @@ async def test_every_command_explains_itself(tmp_path: Path) -> None:
     async with run_python(tmp_path, "-c", program) as told:
         assert await told.ended() == 0, told.log
     lines = told.output.decode().splitlines()
-    assert len(lines) == 17
+    assert len(lines) == 19
     assert {line.partition("|")[2] for line in lines} == {"0|True"}
 
 
@@ -122,6 +123,46 @@ async def test_an_account_that_is_paused_sends_nothing_until_it_is_resumed(tmp_p
         await eventually(made, greenroom)
         told = await refusal(1, tmp_path, "accounts", "pause", "nobody", **here)
         assert "there is no account 'nobody'" in told
+
+
+async def test_accounts_are_added_with_their_keys_and_tenants_pinned_to_them(tmp_path: Path) -> None:
+    here = settings(tmp_path)
+    async with serve(tmp_path, **here) as greenroom, simulate(tmp_path) as heygen:
+        development = await printed_key(greenroom)
+        add = ("accounts", "add", "studio", "--base-url", heygen.url)
+        _, told = await said_by(tmp_path, *add, "--concurrency", "3", **here, HEYGEN_API_KEY="first-canary")
+        assert "Added studio" in told
+        assert "3 jobs at once" in told
+        typed = "import io, sys; sys.stdin = io.StringIO('second-canary\\n'); from app.cli import app; app(sys.argv[1:])"
+        async with run_python(
+            tmp_path, "-c", typed, *add, **here, HEYGEN_API_KEY="the-services-own"
+        ) as again:
+            assert await again.ended() == 0, again.log
+        assert "The key of studio is replaced" in again.log
+        refused = await refusal(1, tmp_path, *add, **here, HEYGEN_API_KEY="gr_0123456789abcdef_x")
+        assert "this is a Greenroom key" in refused
+
+        await said_by(tmp_path, "tenants", "create", "films", "--account", "studio", **here)
+        _, told = await said_by(
+            tmp_path, "tenants", "set", "films", "--weight", "5", "--slot-cap", "2", **here
+        )
+        assert "films: weight 5, at most 2 slots." in told
+        (listed, _), (tenants, _), (key, _) = await asyncio.gather(
+            said_by(tmp_path, "accounts", "list", **here),
+            said_by(tmp_path, "tenants", "list", **here),
+            said_by(tmp_path, "keys", "create", "shop", "--tenant", "films", **here),
+        )
+        assert re.search(r"studio\W+simulator\W+stored\W+0\W+3\b", listed)
+        assert re.search(r"films\W+studio\W+5\W+2\b", tenants)
+        assert "canary" not in listed + tenants + again.log
+
+        async def billed() -> bool:
+            async with httpx.AsyncClient() as client:
+                return bool((await client.get(f"{heygen.url}/simulator/ledger")).json()["data"])
+
+        await create(greenroom, development)
+        await create(greenroom, key.strip())
+        await eventually(billed, greenroom, heygen, within=60)
 
 
 async def test_one_service_holds_a_sqlite_file_and_stops_well_when_told(tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
+from app.accounts import EMBEDDED, settle
 from app.clock import Clock
 from app.database import Database
-from app.main import find_account, open_secrets
+from app.main import open_secrets
 from app.observability import STRUCK, strike_secrets
 from app.secrets import new_api_key, new_webhook_secret
 from app.settings import read_settings
@@ -162,8 +163,8 @@ async def introduce(environment: dict[str, str]) -> tuple[str, str]:
     settings, clock = read_settings(environment), Clock()
     database = Database(settings.database_url)
     await database.migrate()
-    account = await find_account(settings, database, clock)
     async with database.begin() as session:
+        account = await settle(session, EMBEDDED, 10, clock.now())
         tenant, secret = await create_tenant(
             session, "acme", account.id, account_wide=True, secrets=open_secrets(settings), now=clock.now()
         )

@@ -1,0 +1,105 @@
+"""The ways to HeyGen of one process: one for each account whose key it has, also for one added while it runs."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import httpx
+import structlog
+
+from app import accounts
+from app.clock import Clock
+from app.context import Connection
+from app.database import Database
+from app.heygen.catalog import Catalog
+from app.heygen.client import HeyGen
+from app.models import Account
+from app.secrets import CannotDecrypt, Secrets
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """How long a call to HeyGen may take in all."""
+
+    create: timedelta
+    read: timedelta
+
+
+class Connections(Mapping[str, Connection]):
+    """By account id. An account that has come stays: whoever works on its jobs may rely on it."""
+
+    def __init__(self, clock: Clock, timeouts: Timeouts) -> None:
+        self._clock = clock
+        self._timeouts = timeouts
+        self._stack = AsyncExitStack()
+        self._by_account: dict[str, Connection] = {}
+        self._clients: dict[str, httpx.AsyncClient] = {}
+        self._seen: dict[str, bytes | None] = {}  # the stored key that was last looked at, still encrypted
+        self._free_only = False
+
+    def __getitem__(self, account_id: str) -> Connection:
+        return self._by_account[account_id]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(self._by_account))  # an account may come while somebody goes through them
+
+    def __len__(self) -> int:
+        return len(self._by_account)
+
+    async def open(self, account: Account, url: str, key: str) -> None:
+        """Connect to an account, or go on with another key of it: what is under way with the old one ends so."""
+        if account.id not in self._clients:
+            # httpx's timeouts count per read; the client has one deadline over each whole call.
+            client = httpx.AsyncClient(timeout=httpx.Timeout(None), trust_env=False)
+            self._clients[account.id] = await self._stack.enter_async_context(client)
+        timeouts = self._timeouts
+        http = self._clients[account.id]
+        heygen = HeyGen(http, url, key, create_timeout=timeouts.create, read_timeout=timeouts.read)
+        catalog = Catalog(heygen, self._clock.now)
+        self._stack.push_async_callback(catalog.aclose)
+        before = self._by_account.get(account.id) or Connection(
+            heygen, catalog, account.kind == "simulator", url
+        )
+        self._by_account[account.id] = replace(before, heygen=heygen, catalog=catalog)
+
+    async def refresh(self, database: Database, secrets: Secrets) -> Sequence[Account]:
+        """Connect to the accounts whose keys were stored or replaced since the last time; answers all that have one.
+
+        A key that cannot be read keeps nobody else from being connected.
+        """
+        async with database.begin() as session:
+            stored = await accounts.with_keys(session)
+        for account in stored:
+            if self._seen.get(account.id) == account.key_encrypted:
+                continue
+            self._seen[account.id] = account.key_encrypted
+            if self._free_only and account.kind != "simulator":
+                log.warning("account_waits", account=account.name, meaning="Restart to render for money.")
+                continue
+            try:
+                key = secrets.decrypt(account.key_encrypted or b"").decode()
+            except CannotDecrypt:
+                log.error(  # noqa: TRY400 -- no trace of secrets
+                    "account_key_unreadable",
+                    account=account.name,
+                    meaning="No key of SECRET_KEYS reads it. Give it again: greenroom accounts add",
+                )
+                continue
+            await self.open(account, account.base_url, key)
+            log.info("heygen_account", account=account.name, base_url=account.base_url)
+        return stored
+
+    def stay_free(self) -> None:
+        """Where all that is connected costs nothing, let nothing come that does.
+
+        A service of simulators polls without mercy, gives out addresses of its own machine, and has said that nothing
+        is spent: it takes up a paying account at its next start.
+        """
+        self._free_only = all(connection.simulated for connection in self._by_account.values())
+
+    async def aclose(self) -> None:
+        """Let go of every connection."""
+        await self._stack.aclose()
