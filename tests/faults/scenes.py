@@ -18,19 +18,24 @@ from tests.faults.records import Ask
 from tests.faults.stage import SLOTS, Stage
 from tests.services import TLS
 
-SCENES = ("plain", "look", "canceled", "deleted", "doubtful", "lost", "late")
+SCENES = ("plain", "look", "canceled", "deleted", "doubtful", "found", "lost", "late")
 SCRIPTS = {
     "doubtful": "[[drop_after_accept]] Hello.",  # billed, and the answer is lost
+    # Billed, called back about, and only then the answer is lost.
+    "found": "[[callback_before_answer]] [[drop_after_accept]] Hello.",
     "lost": "[[unavailable_before_accept: 99]] Hello.",  # never billed, and never a clear answer
 }
 NEEDED = {
+    "submit.uploaded": "look",
     "submit.prepared": "look",
     "unsure.claimed": "doubtful",
     "unsure.intended": "doubtful",
     "unsure.sent": "doubtful",
     "unsure.recorded": "doubtful",
     "unsure.searched": "lost",
+    "unsure.accepted": "found",
     "tidy.claimed": "deleted",
+    "tidy.asked": "late",
     "tidy.deleted": "deleted",
     "tidy.recorded": "deleted",
     "sweep.read": "late",

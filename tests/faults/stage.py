@@ -37,6 +37,8 @@ PACE = Pace(key_max_age=KEY_MAX_AGE)
 BEYOND_A_LEASE = PACE.lease + timedelta(seconds=30)
 FIRST_STEPS, LONGEST_STEP = timedelta(seconds=10), timedelta(minutes=10)
 MOST_STEPS = 200
+LOCKS_NOTHING = {"sweep.read"}
+"""Points within a transaction that holds no lock yet."""
 
 
 @dataclass
@@ -119,14 +121,14 @@ class Stage:
                 raise asyncio.CancelledError
             case "delay":
                 self.clock.advance(BEYOND_A_LEASE)
-                await self._let_another_work()
+                await self._let_another_work(shot.point)
             case fault:
                 self.wire.fault = fault
 
-    async def _let_another_work(self) -> None:
+    async def _let_another_work(self, point: str) -> None:
         """Another worker does all there is while this one stands still."""
-        if transaction_open.get() and self.database.is_sqlite:
-            return  # its one connection is taken
+        if transaction_open.get() and (self.database.is_sqlite or point not in LOCKS_NOTHING):
+            return  # it would wait for this one
         async with self._new_context(None) as another:
             # Of its own context variables: this task may hold a transaction, that one does not.
             work = asyncio.create_task(run_worker(another), context=contextvars.Context())
