@@ -9,6 +9,7 @@ NAMES = frozenset(
         "accept.stored",
         "callback.stored",
         "submit.claimed",
+        "submit.uploaded",
         "submit.prepared",
         "submit.intended",
         "submit.sent",
@@ -17,8 +18,11 @@ NAMES = frozenset(
         "unsure.intended",
         "unsure.sent",
         "unsure.searched",
+        "unsure.accepted",
         "unsure.recorded",
         "poll.claimed",
+        "poll.sorted",
+        "poll.returned",
         "poll.asked",
         "poll.recorded",
         "deliver.claimed",
@@ -28,10 +32,13 @@ NAMES = frozenset(
         "archive.fetched",
         "archive.recorded",
         "tidy.claimed",
+        "tidy.asked",
         "tidy.deleted",
         "tidy.recorded",
         "sweep.read",
         "sweep.recorded",
+        "reap.read",
+        "reap.recorded",
     }
 )
 

@@ -86,10 +86,26 @@ async def make_context(
 async def serving(context: Context) -> AsyncIterator[Context]:
     """The API over real HTTP; the context that comes out knows its address."""
     with listen() as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        served = replace(context, links=replace(context.links, api_url=url), callback_base=url)
+        served = at(_address(listener), context)
         async with _running(create_api(served), listener):
             yield served
+
+
+def at(url: str, context: Context) -> Context:
+    """The context as it is where the API has this address."""
+    return replace(context, links=replace(context.links, api_url=url), callback_base=url)
+
+
+@asynccontextmanager
+async def serving_app(app: Any) -> AsyncIterator[str]:
+    """An ASGI application over real HTTP; its address."""
+    with listen() as listener:
+        async with _running(app, listener):
+            yield _address(listener)
+
+
+def _address(listener: socket.socket) -> str:
+    return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 @asynccontextmanager
@@ -148,7 +164,6 @@ async def receiving() -> AsyncIterator[Receiver]:
     """A receiver over real HTTP."""
     receiver = Receiver()
     app = Starlette(routes=[Route("/{path:path}", receiver.take, methods=["POST"])])
-    with listen() as listener:
-        receiver.url = f"http://127.0.0.1:{listener.getsockname()[1]}/hook"
-        async with _running(app, listener):
-            yield receiver
+    async with serving_app(app) as url:
+        receiver.url = f"{url}/hook"
+        yield receiver

@@ -53,6 +53,7 @@ async def reap(ctx: Context) -> bool:
             .with_for_update(skip_locked=True)
         )
         rows = (await session.execute(lost)).all()
+        await ctx.failpoint("reap.read")
         for job_id, epoch, releases in rows:
             # A job that takes its worker along each time must not keep doing so at full speed.
             fact: Fact = Released("lease_over", now + ctx.jitter(answers.backoff(releases)))
@@ -60,6 +61,7 @@ async def reap(ctx: Context) -> bool:
                 fact = Unclear("lease_over", now + FIRST_REPEAT)
             await lifecycle.apply(session, job_id, fact, By("worker", now, epoch))
             log.warning("lease_over", job_id=job_id, fact=type(fact).__name__)
+    await ctx.failpoint("reap.recorded")
     if rows:
         ctx.wake.hint("submit")
     return bool(rows)

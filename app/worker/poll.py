@@ -70,7 +70,9 @@ async def poll(ctx: Context, jobs: list[Job]) -> None:
         by_account[job.account_id].append(job)
     for account_id, some in by_account.items():
         ended, running = await _sort_out(ctx, ctx.connections[account_id], some)
+        await ctx.failpoint("poll.sorted")
         await _give_back(ctx, running)
+        await ctx.failpoint("poll.returned")
         places = asyncio.Semaphore(AT_ONCE)
         async with asyncio.TaskGroup() as tasks:
             for job in ended:

@@ -185,6 +185,7 @@ async def _upload(ctx: Context, job: Job, asset: Asset) -> None:
         size=asset.size,
         key=f"{asset.id}-{job.id}-{job.epoch}",
     )
+    await ctx.failpoint("submit.uploaded")
     async with ctx.database.begin() as session:
         insert = sqlite.insert if ctx.database.is_sqlite else postgresql.insert
         named = {"heygen_asset_id": heygen_asset_id, "uploaded_at": ctx.clock.now()}

@@ -76,6 +76,7 @@ async def _follow(ctx: Context, job: Job) -> None:
         fact = poll.vanished(ctx, job)
     except (HeyGenError, search.Incomplete) as error:
         log.warning("heygen_read_failed", job_id=job.id, reason=str(error))
+    await ctx.failpoint("tidy.asked")
     async with ctx.database.begin() as session:
         if fact is None:
             await put_back(session, job, again_at, asks=job.asks + 1, **changes)

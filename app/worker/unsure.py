@@ -126,7 +126,9 @@ async def _accept(ctx: Context, job: Job, found: Found) -> bool:
             log.error("heygen_id_taken", job_id=job.id, heygen_id=found.heygen_id)
             return False
         fact = Accepted(found.heygen_id, now, found.heygen_group_id)
-        return await lifecycle.apply(session, job.id, fact, By("worker", now, job.epoch))
+        moved = await lifecycle.apply(session, job.id, fact, By("worker", now, job.epoch))
+    await ctx.failpoint("unsure.accepted")
+    return moved
 
 
 async def _repeat(ctx: Context, unsure: Unsure) -> None:

@@ -1,0 +1,26 @@
+"""The stage that faults are played on."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from app.database import Database
+from app.secrets import Secrets
+from app.simulator.app import Simulator
+from tests.clocks import ManualClock
+from tests.faults.stage import Stage, staged
+
+
+@pytest.fixture
+async def stage(
+    database: Database,
+    clock: ManualClock,
+    secrets: Secrets,
+    simulator: Simulator,
+    heygen_url: str,
+    tmp_path: Path,
+) -> AsyncIterator[Stage]:
+    """A service that runs can follow one another on, with its HeyGen and its callers."""
+    async with staged(database, clock, secrets, simulator, heygen_url, tmp_path / "files") as stage:
+        yield stage

@@ -1,0 +1,245 @@
+"""The promises of the service, checked against what happened: the truth of every test that injects faults.
+
+`violations` is for a service at rest: what `unsettled` still names is broken by then.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
+from typing import TypeVar
+
+from app.lifecycle import TRANSITIONS
+from app.models import TERMINAL
+from tests.faults.records import Call, EventRow, History, JobRow, unsettled
+
+T = TypeVar("T")
+K = TypeVar("K")
+
+RULES = {fact.__name__: rule for fact, rule in TRANSITIONS.items()}
+NOTES = frozenset({"late", "ArchiveGivenUp"})
+"""What is recorded of a job without moving it."""
+
+
+def violations(history: History) -> list[str]:
+    """Each broken promise, by name and whose it is; none is as it should be."""
+    return [broken for check in CHECKS for broken in check(history)]
+
+
+def _not_at_rest(history: History) -> Iterator[str]:
+    yield from unsettled(history.tables, history.rendering)
+
+
+def _accepted_jobs(history: History) -> Iterator[str]:
+    """What a caller was answered is there, under its tenant."""
+    jobs = {job.id: job for job in history.tables.jobs}
+    for ask in history.asks:
+        if ask.outcome != "accepted":
+            continue
+        job = jobs.get(ask.job_id or "")
+        if job is None:
+            yield f"accepted job lost: {ask.job_id}, key {ask.key}"
+        elif job.tenant_id != ask.tenant_id:
+            yield f"accepted job of another tenant: {job.id}, key {ask.key}"
+
+
+def _idempotency(history: History) -> Iterator[str]:
+    """One key of a tenant is one body and one job, whatever was lost on the way."""
+    keyed = [ask for ask in history.asks if ask.key is not None]
+    for key, asks in _grouped(keyed, lambda it: (it.tenant_id, it.operation, it.key or "")):
+        accepted = [ask for ask in asks if ask.outcome == "accepted"]
+        ids = {ask.job_id for ask in accepted}
+        if len({ask.body_sha256 for ask in accepted}) > 1:
+            yield f"one client key accepted with two bodies: {key[2]}"
+        if len(ids) > 1:
+            yield f"one client key, two jobs: {key[2]} is {_listed(ids)}"
+        bound = history.tables.bound.get(key)
+        if accepted and bound not in ids:
+            yield f"client key bound to another job than was answered: {key[2]}"
+    named = [job for job in history.tables.jobs if job.callback_id is not None]
+    jobs = Counter((job.tenant_id, job.callback_id) for job in named)
+    for (tenant_id, callback_id), asks in _grouped(
+        [ask for ask in history.asks if ask.callback_id], lambda it: (it.tenant_id, it.callback_id)
+    ):
+        made = jobs[tenant_id, callback_id]
+        unkeyed = sum(ask.key is None for ask in asks)
+        if made > max(len({ask.key for ask in asks if ask.key}) + unkeyed, 1):
+            yield f"one request stored as {made} jobs: callback_id {callback_id}"
+        if made and all(ask.outcome == "refused" for ask in asks):
+            yield f"refused, yet stored: callback_id {callback_id}"
+
+
+def _timelines(history: History) -> Iterator[str]:
+    """Each job's events are gapless, and move it as the table of transitions allows."""
+    events = dict(_grouped(history.tables.events, lambda it: it.job_id))
+    for job in history.tables.jobs:
+        timeline = sorted(events.pop(job.id, []), key=lambda it: it.number)
+        numbers = [event.number for event in timeline]
+        if numbers != list(range(1, job.number + 1)):
+            yield f"event numbers with a gap: {job.id} has {numbers}, its row says {job.number}"
+        yield from _replayed(job, timeline)
+    for job_id in events:
+        yield f"events of no job: {job_id}"
+
+
+def _replayed(job: JobRow, timeline: list[EventRow]) -> Iterator[str]:
+    state: str | None = None
+    for event in timeline:
+        move = f"{job.id} {event.number} {event.fact}: {event.from_status} to {event.to_status}"
+        if event.fact in NOTES:
+            if event.to_status not in {None, state}:
+                yield f"illegal transition: {move}"
+            continue
+        sources, target = RULES.get(event.fact, (frozenset(), None))
+        enqueued = state is None and event.fact == "Enqueued" and event.to_status == "queued"
+        if state in TERMINAL:
+            word = "terminal twice" if event.to_status in TERMINAL else "left a terminal state"
+            yield f"{word}: {move}"
+        elif not enqueued and (state not in sources or event.to_status != target):
+            yield f"illegal transition: {move}"
+        if event.from_status != state:
+            yield f"event tells another state than the job had: {move}, was {state}"
+        state = event.to_status
+    if state != job.status:
+        yield f"timeline ends elsewhere: {job.id} is {job.status}, its events say {state}"
+
+
+def _renders(history: History) -> Iterator[str]:
+    """At most one bill a job, and no bill that its job does not know of."""
+    jobs = {job.id: job for job in history.tables.jobs}
+    for job_id, bills in _grouped(history.bills, lambda it: it.job_id):
+        if len(bills) > 1:
+            yield f"two renders for one job: {job_id} was billed {len(bills)} times"
+        job = jobs.get(job_id)
+        for bill in bills:
+            if job is None:
+                yield f"render of no job: {bill.heygen_id}, key {bill.key}"
+            elif job.heygen_id != bill.heygen_id:
+                yield f"render orphaned: {bill.heygen_id} of {job_id}, which knows {job.heygen_id}"
+
+
+def _ids_at_heygen(history: History) -> Iterator[str]:
+    """A render is of one job, and a job that came to something has one, and says that it costs."""
+    billed = {bill.heygen_id for bill in history.bills}
+    for job in history.tables.jobs:
+        if job.heygen_id is not None and job.heygen_id not in billed:
+            yield f"job holds an id that HeyGen never billed: {job.id}, {job.heygen_id}"
+        if job.status == "completed" and job.heygen_id is None:
+            yield f"completed without a render: {job.id}"
+        if job.heygen_id in billed and (job.withdrawn or job.status == "completed") and not job.billable:
+            yield f"billed, yet told to be free: {job.id}"
+    rendered = [job for job in history.tables.jobs if job.heygen_id]
+    held = Counter((job.account_id, job.kind, job.heygen_id) for job in rendered)
+    for (_, _, heygen_id), count in held.items():
+        if count > 1:
+            yield f"one render on two jobs: {heygen_id}"
+
+
+def _keys(history: History) -> Iterator[str]:
+    """A key is one body, is written down before it is sent, is young, and has no successor while in doubt."""
+    written = {(send.key, send.body_sha256) for send in history.tables.sends}
+    creates = [call for call in history.calls if call.creates and call.key is not None]
+    by_key = dict(_grouped(creates, lambda it: it.key or ""))
+    for key, calls in by_key.items():
+        if len({call.body_sha256 for call in calls}) > 1:
+            yield f"one key with two bodies: {key}"
+        if any((key, call.body_sha256) not in written for call in calls):
+            yield f"key sent without a written intent: {key}"
+        age = max(call.at for call in calls) - min(call.at for call in calls)
+        if age > history.key_max_age:
+            yield f"key sent {age} after its first send: {key}"
+        job_id, _, n = key.rpartition("-")
+        successor = by_key.get(f"{job_id}-{int(n) + 1}") if n.isdigit() else None
+        if successor and any(_unclear(call) for call in calls):
+            yield f"new key after an unclear answer: {successor[0].key}"
+
+
+def _unclear(call: Call) -> bool:
+    return call.status is None or call.status < 300 or call.status >= 500
+
+
+def _limits(history: History) -> Iterator[str]:
+    """The account's cap, and the waits that HeyGen asked for."""
+    if history.cap is not None and history.peak > history.cap:
+        yield f"cap passed: {history.peak} in flight, {history.cap} allowed"
+    for call in history.calls:
+        if call.status != 429 or not call.retry_after:
+            continue
+        until, since = call.at + timedelta(seconds=call.retry_after), call.at + history.in_flight
+        early = [later for later in history.calls if later.creates and since < later.at < until]
+        if early:
+            yield f"called before Retry-After: {len(early)} creates between {call.at} and {until}"
+
+
+def _outbox(history: History) -> Iterator[str]:
+    """Each end of a job is one public event, owed once to whoever asked."""
+    ends = dict(_grouped([it for it in history.tables.events if it.ends], lambda it: it.job_id))
+    owed = Counter((it.event_id, it.target) for it in history.tables.deliveries)
+    for (event_id, target), count in owed.items():
+        if count > 1:
+            yield f"event owed twice to one target: {event_id}, {target}"
+    for job in history.tables.jobs:
+        told = [event for event in ends.get(job.id, []) if event.type is not None and event.body]
+        if job.status in TERMINAL and len(told) != 1:
+            yield f"terminal job with {len(told)} public events of its end: {job.id}"
+        for event in told:
+            count = owed[event.id, "callback"]
+            if count != (job.callback_url is not None):
+                yield f"end of a job owed {count} times to its callback_url: {job.id}"
+
+
+def _webhooks(history: History) -> Iterator[str]:
+    """What arrived is what was recorded, byte for byte; what was recorded arrived."""
+    bodies = {event.id: event.body for event in history.tables.events if event.type is not None}
+    arrived: defaultdict[tuple[str, str], bool] = defaultdict(bool)
+    for webhook in history.webhooks:
+        arrived[webhook.event_id, webhook.url] |= webhook.status is not None and webhook.status < 300
+        if webhook.event_id not in bodies:
+            yield f"webhook of no event: {webhook.event_id}"
+        elif webhook.body != bodies[webhook.event_id]:
+            yield f"webhook with other bytes than its event: {webhook.event_id}"
+    for delivery in history.tables.deliveries:
+        reached = arrived[delivery.event_id, delivery.url]
+        if delivery.status == "delivered" and not reached:
+            yield f"delivery called delivered that never arrived: {delivery.id}"
+        if delivery.status == "dead" and delivery.url not in history.down:
+            yield f"delivery dead though its receiver was up: {delivery.id}"
+
+
+def _submissions(history: History) -> Iterator[str]:
+    """Nothing is called failed while a send is in doubt, and no body is kept longer than it is needed."""
+    sends = dict(_grouped(history.tables.sends, lambda it: it.job_id))
+    for job in history.tables.jobs:
+        if job.status not in TERMINAL or job.slot_account_id is not None:
+            continue
+        made = sorted(sends.get(job.id, []), key=lambda it: (it.n, it.send))
+        doubtful = bool(made) and made[-1].answered_at is None and job.heygen_id is None
+        if doubtful and not job.withdrawn and job.failure_code != "outcome_unknown":
+            yield f"submission left open: {job.id} is {job.status} ({job.failure_code})"
+        if any(send.body_kept for send in made):
+            yield f"body kept of a job that is over: {job.id}"
+
+
+def _grouped(rows: Iterable[T], key: Callable[[T], K]) -> Iterator[tuple[K, list[T]]]:
+    groups: defaultdict[K, list[T]] = defaultdict(list)
+    for row in rows:
+        groups[key(row)].append(row)
+    yield from groups.items()
+
+
+def _listed(ids: Iterable[str | None]) -> str:
+    return ", ".join(sorted(str(it) for it in ids))
+
+
+CHECKS: tuple[Callable[[History], Iterator[str]], ...] = (
+    _not_at_rest,
+    _accepted_jobs,
+    _idempotency,
+    _timelines,
+    _renders,
+    _ids_at_heygen,
+    _keys,
+    _limits,
+    _outbox,
+    _webhooks,
+    _submissions,
+)

@@ -1,0 +1,186 @@
+"""What happened to a service, told by everybody but the service.
+
+HeyGen's ledger and request log, the callers' receivers, what callers were answered, and the final tables. The service's
+own log is never read.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from app.models import TERMINAL
+
+
+@dataclass(frozen=True)
+class Bill:
+    """A line of HeyGen's ledger: this key made, and was billed for, this video or look."""
+
+    kind: str  # video | look
+    heygen_id: str
+    key: str | None
+    body_sha256: str
+    at: datetime
+
+    @property
+    def job_id(self) -> str:
+        """Whose it is: our keys are the job's id and a number."""
+        return (self.key or "").rpartition("-")[0]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A line of HeyGen's request log, in order of arrival."""
+
+    method: str
+    path: str  # with its query
+    status: int | None  # None: the connection was dropped
+    at: datetime
+    key: str | None
+    body_sha256: str
+    retry_after: float | None = None  # seconds told with a 429, where whoever set the fault knows
+
+    @property
+    def creates(self) -> bool:
+        """Whether it may cost money."""
+        return self.method == "POST" and self.path in {"/v3/videos", "/v3/avatars"}
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A create as its caller saw it. Of an unknown outcome nothing is known, for ever."""
+
+    tenant_id: str
+    operation: str
+    key: str | None  # Idempotency-Key
+    body_sha256: str
+    outcome: str  # accepted | refused | unknown
+    job_id: str | None = None
+    callback_id: str | None = None  # as asked, one for each key: tells two jobs of one key apart
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """One POST that a receiver got."""
+
+    url: str
+    event_id: str  # webhook-id
+    body: bytes
+    status: int | None  # as answered; None: the connection was dropped
+    at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class JobRow:
+    """The end of a job."""
+
+    id: str
+    tenant_id: str
+    account_id: str
+    kind: str
+    status: str
+    number: int
+    heygen_id: str | None = None
+    slot_account_id: str | None = None
+    failure_code: str | None = None
+    billable: bool = False
+    callback_url: str | None = None
+    callback_id: str | None = None
+    due_at: datetime | None = None
+    finished_at: datetime | None = None
+
+    @property
+    def withdrawn(self) -> bool:
+        """Whether it ended before HeyGen's word came."""
+        return self.failure_code in {"canceled", "deadline_exceeded"}
+
+
+@dataclass(frozen=True)
+class EventRow:
+    """One line of a job's timeline."""
+
+    id: str
+    job_id: str
+    number: int
+    fact: str
+    from_status: str | None
+    to_status: str | None
+    type: str | None = None
+    body: bytes | None = None
+
+    @property
+    def ends(self) -> bool:
+        """Whether it moved its job to a terminal state."""
+        return self.to_status in TERMINAL and self.from_status != self.to_status
+
+
+@dataclass(frozen=True)
+class SendRow:
+    """One send, as it was written down before it was made."""
+
+    job_id: str
+    key: str
+    body_sha256: str
+    n: int
+    send: int
+    sent_at: datetime
+    answered_at: datetime | None = None
+    outcome: str | None = None
+    body_kept: bool = False
+
+
+@dataclass(frozen=True)
+class DeliveryRow:
+    """One event owed to one endpoint."""
+
+    id: str
+    event_id: str
+    target: str
+    url: str
+    status: str  # owed | delivered | dead
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The final tables, as far as promises were made of them."""
+
+    jobs: Sequence[JobRow] = ()
+    events: Sequence[EventRow] = ()
+    sends: Sequence[SendRow] = ()
+    deliveries: Sequence[DeliveryRow] = ()
+    bound: dict[tuple[str, str, str], str] = field(default_factory=dict)  # (tenant, operation, key) -> job
+    files_due: Sequence[str] = ()  # jobs of which a file is still to be archived
+
+
+@dataclass(frozen=True)
+class History:
+    """Everything that is known of one run."""
+
+    tables: Tables
+    bills: Sequence[Bill] = ()
+    calls: Sequence[Call] = ()
+    asks: Sequence[Ask] = ()
+    webhooks: Sequence[Webhook] = ()
+    peak: int = 0  # jobs in flight at HeyGen at once
+    cap: int | None = None  # of the account
+    rendering: frozenset[str] = frozenset()  # HeyGen's ids that never end
+    down: frozenset[str] = (
+        frozenset()
+    )  # receivers that were down to the end, and deliveries to them may be dead
+    key_max_age: timedelta = timedelta(hours=20)
+    in_flight: timedelta = timedelta(0)  # how long a create may be under way when a 429 overtakes it
+
+
+def unsettled(tables: Tables, rendering: frozenset[str] = frozenset()) -> list[str]:
+    """What is still to be done: while there is any, time must go on before promises are judged.
+
+    `rendering`: HeyGen's ids of renders that never end; withdrawn jobs keep their slots and are asked about for long.
+    """
+    finished = [job for job in tables.jobs if job.status in TERMINAL]
+    over = [job for job in finished if job.heygen_id not in rendering]
+    return [
+        *(f"job not terminal: {job.id} is {job.status}" for job in tables.jobs if job not in finished),
+        *(f"slot leaked: {job.id} is {job.status}" for job in over if job.slot_account_id is not None),
+        *(f"job still owed work: {job.id}" for job in over if job.due_at is not None),
+        *(f"delivery still owed: {it.id}" for it in tables.deliveries if it.status == "owed"),
+        *(f"file still owed: {job_id}" for job_id in tables.files_due),
+    ]

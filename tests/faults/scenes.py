@@ -1,0 +1,176 @@
+"""What callers want of the service while faults strike it: one scene for each way a job can go."""
+
+import hashlib
+import json
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import timedelta
+from typing import Any
+
+import httpx
+from uuid_utils.compat import uuid7
+
+from app.models import Asset, Tenant
+from app.tenancy import create_key, create_tenant
+from tests.api.callers import PHOTO
+from tests.factories import LOOK, VOICE, make_account, queue_job, queue_look
+from tests.faults.injection import Shot
+from tests.faults.records import Ask
+from tests.faults.stage import SLOTS, Stage
+from tests.services import TLS
+
+SCENES = ("plain", "look", "canceled", "deleted", "doubtful", "found", "lost", "late")
+SCRIPTS = {
+    "doubtful": "[[drop_after_accept]] Hello.",  # billed, and the answer is lost
+    # Billed, called back about, and only then the answer is lost.
+    "found": "[[callback_before_answer]] [[drop_after_accept]] Hello.",
+    "lost": "[[unavailable_before_accept: 99]] Hello.",  # never billed, and never a clear answer
+}
+NEEDED = {
+    "submit.uploaded": "look",
+    "submit.prepared": "look",
+    "unsure.claimed": "doubtful",
+    "unsure.intended": "doubtful",
+    "unsure.sent": "doubtful",
+    "unsure.recorded": "doubtful",
+    "unsure.searched": "lost",
+    "unsure.accepted": "found",
+    "tidy.claimed": "deleted",
+    "tidy.asked": "late",
+    "tidy.deleted": "deleted",
+    "tidy.recorded": "deleted",
+    "sweep.read": "late",
+    "sweep.recorded": "late",
+}
+"""The scene that reaches a point, where a plain video does not."""
+CREATE = "POST /v3/videos"
+
+
+def scenes_of(points: Iterable[str]) -> tuple[str, ...]:
+    """The fewest scenes that reach these points."""
+    needed = {NEEDED.get(point, "plain") for point in points}
+    return tuple(scene for scene in SCENES if scene in needed)
+
+
+async def play(stage: Stage, shots: Sequence[Shot], scenes: Sequence[str] = SCENES) -> list[str]:
+    """One run from empty tables to rest; the promises it broke. Shots that were not reached get a second wave."""
+    await stage.clear()
+    account = await make_account(stage.database, stage.clock.now(), concurrency=SLOTS)
+    async with stage.database.begin() as session:
+        now = stage.clock.now()
+        tenant, _ = await create_tenant(
+            session, "acme", account.id, account_wide=True, secrets=stage.secrets, now=now
+        )
+        key = await create_key(session, tenant.id, "tests", now)
+    await stage.start(account, shots)
+    async with httpx.AsyncClient(
+        base_url=stage.front_url, headers={"x-api-key": key}, verify=TLS, timeout=30
+    ) as api:
+        await _wave(stage, Caller(stage, tenant, api), scenes)
+        if stage.armed.left:
+            await _wave(stage, Caller(stage, tenant, api), scenes)
+    return await stage.judge()
+
+
+async def _wave(stage: Stage, caller: "Caller", scenes: Sequence[str]) -> None:
+    ids = {scene: await caller.begin(scene) for scene in scenes}
+    await stage.work()
+    if "canceled" in ids:
+        await caller.insist("POST", f"/v3/videos/{ids['canceled']}/cancel")
+    if "deleted" in ids:
+        await caller.insist("DELETE", f"/v3/videos/{ids['deleted']}")
+    await stage.settle()
+
+
+class Caller:
+    """Asks as a careful client does: under a key, again until it is answered."""
+
+    def __init__(self, stage: Stage, tenant: Tenant, api: httpx.AsyncClient) -> None:
+        self._stage = stage
+        self._tenant = tenant
+        self._api = api
+
+    async def begin(self, scene: str) -> str:
+        """Ask for what the scene is about; the job's id."""
+        if scene == "look":
+            look_id = await self._look()
+            return await self._video(avatar_id=look_id)
+        if scene == "late":
+            return await self._late()
+        more = {"callback_url": self._stage.hook_url} if scene in {"plain", "canceled"} else {}
+        return await self._video(script=SCRIPTS.get(scene, "Hello."), **more)
+
+    async def insist(self, method: str, path: str, **values: Any) -> httpx.Response:
+        """Ask until there is an answer."""
+        while (answer := await self._api.request(method, path, **values)).status_code >= 500:
+            await self._stage.survive()
+        await self._stage.survive()
+        assert answer.status_code < 400, answer.text
+        return answer
+
+    async def _video(self, **changes: Any) -> str:
+        key = uuid7().hex
+        body = {
+            "type": "avatar",
+            "avatar_id": LOOK,
+            "voice_id": VOICE,
+            "script": "Hello.",
+            "callback_id": key,
+        }
+        content = json.dumps(body | changes).encode()
+        ask = Ask(
+            self._tenant.id, CREATE, key, hashlib.sha256(content).hexdigest(), "unknown", callback_id=key
+        )
+        headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
+        while True:
+            answer = await self._api.post("/v3/videos", content=content, headers=headers)
+            await self._stage.survive()
+            if answer.status_code < 500:
+                break
+            self._stage.asks.append(ask)
+        assert answer.status_code == 200, answer.text
+        job_id = str(answer.json()["data"]["video_id"])
+        self._stage.asks.append(
+            Ask(ask.tenant_id, CREATE, key, ask.body_sha256, "accepted", job_id, callback_id=key)
+        )
+        return job_id
+
+    async def _look(self) -> str:
+        """A look of a photo that HeyGen has not got yet."""
+        stage, now, asset_id = self._stage, self._stage.clock.now(), uuid7().hex
+        content = PHOTO.read_bytes()
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield content
+
+        await stage.context.storage.put(f"assets/{asset_id}", pieces())
+        asset = Asset(
+            id=asset_id,
+            tenant_id=self._tenant.id,
+            sha256=uuid7().hex,
+            mime="image/png",
+            size=len(content),
+            filename="portrait.png",
+            storage_key=f"assets/{asset_id}",
+            created_at=now,
+        )
+        async with stage.database.begin() as session:
+            session.add(asset)
+        body = {"type": "photo", "name": "Sarah", "file": {"type": "asset_id", "asset_id": asset_id}}
+        asked = {"assets": [[["file", "asset_id"], asset_id]]}
+        job = await queue_look(
+            stage.database,
+            stage.secrets,
+            self._tenant,
+            now,
+            body=body,
+            asked=asked,
+            callback_url=stage.hook_url,
+        )
+        return job.id
+
+    async def _late(self) -> str:
+        """A video whose deadline comes while HeyGen has it."""
+        stage, now = self._stage, self._stage.clock.now()
+        deadline_at = now + timedelta(seconds=6)
+        job = await queue_job(stage.database, stage.secrets, self._tenant, now, deadline_at=deadline_at)
+        return job.id

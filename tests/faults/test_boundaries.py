@@ -1,0 +1,71 @@
+"""No boundary of the worker without a failpoint, and no failpoint that stands nowhere."""
+
+import pytest
+
+from app.failpoints import NAMES
+from tests.architecture import Module, read_app
+from tests.faults.boundaries import boundaries, points
+
+WITHOUT = {
+    "expire.free_waiting": "one idempotent update, which the next sweep repeats",
+    "expire.probe": "a probe that is lost is made again, and a resumed account is found resumed",
+    "expire._is_well": "a read; nothing is kept of it",
+    "expire.end_leases": "runs before there is any work; the next start repeats it",
+    "loop.due_lanes": "a read",
+    "prune.prune": "deletes what nobody asks for; the next round repeats it",
+    "archive._fetch": "ends in archive.fetched",
+    "archive._settle": "ends in archive.recorded, but for what is postponed or was deleted: one update of one row",
+    "archive._postpone": "an alarm for people; the file is as given up without it",
+    "deliver._post": "ends in deliver.posted",
+    "poll._sort_out": "ends in poll.sorted",
+    "poll._give_back": "ends in poll.returned",
+    "poll.ask": "its commit ends in poll.recorded, which its whole batch passes",
+    "poll.outcome": "ends in poll.asked or tidy.asked",
+    "poll.answers": "ends in poll.asked or tidy.asked",
+    "poll._heed": "tells of the account alone; the next call to HeyGen tells it again",
+    "search.confirms": "a read; unsure.accepted follows where it tells something",
+    "search._items": "reads; unsure.searched, unsure.accepted or tidy.asked follow",
+    "submit._complete": "its commit ends in submit.intended",
+    "submit._public": "reads; ends in submit.prepared",
+    "submit._upload": "its commit ends in submit.prepared",
+    "submit._renewing": "moves a lease; ends in submit.uploaded",
+    "submit.post": "ends in submit.sent or unsure.sent",
+    "submit._count": "pauses the account before submit.sent or unsure.sent; the next failure does it again",
+    "tidy._follow": "its commit ends in tidy.recorded",
+    "tidy._delete": "its commits end in tidy.recorded",
+    "tidy._done": "ends in tidy.recorded",
+    "unsure._put_back": "gives a job back, as the end of its lease does",
+}
+"""Functions of the worker with a boundary that no failpoint of their own follows, and what makes up for it."""
+
+WORKER = [module for module in read_app() if module.name.startswith("app.worker.")]
+
+
+def test_each_failpoint_stands_somewhere_and_has_a_known_name() -> None:
+    assert set().union(*(points(module) for module in read_app())) == NAMES
+
+
+def test_each_boundary_of_the_worker_is_followed_by_a_failpoint_or_excused() -> None:
+    bare = {it.function for module in WORKER for it in boundaries(module) if it.bare}
+    assert bare - set(WITHOUT) == set(), "add a failpoint, or the reason why none is needed"
+    assert set(WITHOUT) - bare == set(), "these need no excuse any more"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "async with ctx.database.begin() as session: pass",
+        "await ctx.connections[account].heygen.create(path, body, key)",
+        "await connection.catalog.voice(name)",
+        "async with open_file(ctx.files, url) as response: pass",
+    ],
+)
+def test_a_boundary_without_a_failpoint_is_noticed(line: str) -> None:
+    before = 'await ctx.failpoint("submit.sent")'
+    for body, bare in (
+        ([before, line], [True]),
+        ([line, before], [False]),
+        ([line, line, before], [True, False]),
+    ):
+        module = Module("app.worker.x", "async def f():\n" + "\n".join(f"    {it}" for it in body))
+        assert [it.bare for it in boundaries(module)] == bare

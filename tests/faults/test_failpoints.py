@@ -1,0 +1,45 @@
+"""Whatever strikes at whichever boundary: no promise is broken, and everything comes to rest by itself."""
+
+from itertools import product
+from random import Random
+
+import pytest
+
+from app.failpoints import NAMES
+from tests.faults.injection import FAULTS, Shot
+from tests.faults.scenes import play, scenes_of
+from tests.faults.stage import Stage
+
+POINTS = sorted(NAMES)
+PAIRS = list(product(POINTS, repeat=2))
+GROUPS, IN_A_GROUP = 3, 4
+"""How many pairs a change is tried with on each database; `python -m tests.faults failpoints` tries all."""
+
+
+async def test_without_a_fault_every_boundary_is_reached_and_no_promise_broken(stage: Stage) -> None:
+    assert await play(stage, ()) == []
+    assert NAMES - set(stage.armed.reached) == set()
+
+
+@pytest.mark.parametrize("point", POINTS)
+async def test_no_fault_at_a_boundary_breaks_a_promise(stage: Stage, point: str) -> None:
+    broken = {}
+    for fault in FAULTS:
+        found = await play(stage, [Shot(point, fault)], scenes_of([point]))
+        broken[fault] = found + [f"never reached: {left}" for left in stage.armed.left]
+    assert broken == {fault: [] for fault in FAULTS}
+
+
+@pytest.mark.parametrize("group", range(GROUPS))
+async def test_no_two_crashes_break_a_promise(
+    stage: Stage, group: int, request: pytest.FixtureRequest
+) -> None:
+    seed = getattr(
+        request.config.option, "randomly_seed", 0
+    )  # another sample each time, told by its first lines
+    sample = Random(seed).sample(PAIRS, GROUPS * IN_A_GROUP)[group::GROUPS]
+    broken = {}
+    for pair in sample:
+        found = await play(stage, [Shot(point) for point in pair], scenes_of(pair))
+        broken[pair] = found + [f"never reached: {left}" for left in stage.armed.left]
+    assert broken == {pair: [] for pair in sample}

@@ -1,0 +1,225 @@
+"""The checker: a blameless history passes, and each broken promise is planted once and found by its name."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.simulator.app import LedgerRow, RequestRow
+from tests.faults import sources
+from tests.faults.history import CHECKS, violations
+from tests.faults.records import (
+    Ask,
+    Bill,
+    Call,
+    DeliveryRow,
+    EventRow,
+    History,
+    JobRow,
+    SendRow,
+    Tables,
+    Webhook,
+)
+
+AT = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+HOOK = "http://127.0.0.1:1/hook"
+STEPS = (
+    ("Enqueued", None, "queued"),
+    ("Claimed", "queued", "submitting"),
+    ("Accepted", "submitting", "processing"),
+    ("Completed", "processing", "completed"),
+)
+
+
+def blameless() -> History:
+    """Two videos of one caller, both rendered; the first was asked for twice and told to its callback_url."""
+    jobs = [
+        JobRow(name, "t", "a", "video", "completed", 4, f"heygen-{name}", billable=True, callback_url=hook)
+        for name, hook in (("one", HOOK), ("two", None))
+    ]
+    return History(
+        tables=Tables(
+            jobs=[replace(jobs[0], callback_id="mark"), jobs[1]],
+            events=[event for job in jobs for event in timeline(job.id)],
+            sends=[SendRow(job.id, f"{job.id}-1", "sha", 1, 1, AT, AT, "accepted") for job in jobs],
+            deliveries=[DeliveryRow("d", "one-4", "callback", HOOK, "delivered")],
+            bound={("t", "POST /v3/videos", "key"): "one"},
+        ),
+        bills=[Bill("video", f"heygen-{job.id}", f"{job.id}-1", "sha", AT) for job in jobs],
+        calls=[Call("POST", "/v3/videos", 200, AT, f"{job.id}-1", "sha") for job in jobs],
+        asks=[
+            Ask("t", "POST /v3/videos", "key", "asked", "unknown", callback_id="mark"),
+            Ask("t", "POST /v3/videos", "key", "asked", "accepted", "one", callback_id="mark"),
+        ],
+        webhooks=[Webhook(HOOK, "one-4", b"{}", 500), Webhook(HOOK, "one-4", b"{}", 200)],
+        peak=2,
+        cap=2,
+    )
+
+
+def timeline(job_id: str, *more: tuple[str, str | None, str | None]) -> list[EventRow]:
+    steps = enumerate((*STEPS, *more), start=1)
+    events = [EventRow(f"{job_id}-{number}", job_id, number, *step) for number, step in steps]
+    events[3] = replace(events[3], type="success", body=b"{}")
+    return events
+
+
+def job(history: History, **changes: Any) -> History:
+    """The first job, changed."""
+    first, *others = history.tables.jobs
+    return tables(history, jobs=[replace(first, **changes), *others])
+
+
+def tables(history: History, **changes: Any) -> History:
+    return replace(history, tables=replace(history.tables, **changes))
+
+
+def ended_again(history: History, fact: str, to: str) -> History:
+    events = [*timeline("one", (fact, "completed", to)), *timeline("two")]
+    return job(tables(history, events=events), number=5, status=to)
+
+
+def event(history: History, which: int, **changes: Any) -> History:
+    """An event of the first job, changed."""
+    events = [
+        replace(it, **changes) if (it.job_id, it.number) == ("one", which) else it
+        for it in history.tables.events
+    ]
+    return tables(history, events=events)
+
+
+def more_calls(history: History, *calls: Call) -> History:
+    return replace(history, calls=[*history.calls, *calls])
+
+
+def called(key: str = "one-1", sha: str = "sha", status: int | None = 200, after: float = 0) -> Call:
+    return Call("POST", "/v3/videos", status, AT + timedelta(seconds=after), key, sha)
+
+
+ANSWERED = Ask("t", "POST /v3/videos", "key", "asked", "accepted", "one", callback_id="mark")
+PLANTED: dict[str, Callable[[History], History]] = {
+    "accepted job lost": lambda it: replace(it, asks=[*it.asks, replace(ANSWERED, key=None, job_id="three")]),
+    "accepted job of another tenant": lambda it: job(it, tenant_id="u"),
+    "job not terminal": lambda it: job(event(it, 4, to_status="processing"), status="processing"),
+    "slot leaked": lambda it: job(it, slot_account_id="a"),
+    "job still owed work": lambda it: job(it, due_at=AT),
+    "delivery still owed": lambda it: tables(
+        it, deliveries=[replace(it.tables.deliveries[0], status="owed")]
+    ),
+    "file still owed": lambda it: tables(it, files_due=["one"]),
+    "one client key accepted with two bodies": lambda it: replace(
+        it, asks=[*it.asks, replace(ANSWERED, body_sha256="other")]
+    ),
+    "one client key, two jobs": lambda it: replace(it, asks=[*it.asks, replace(ANSWERED, job_id="two")]),
+    "client key bound to another job": lambda it: tables(it, bound={("t", "POST /v3/videos", "key"): "two"}),
+    "one request stored as 2 jobs": lambda it: tables(
+        it, jobs=[replace(row, callback_id="mark") for row in it.tables.jobs]
+    ),
+    "refused, yet stored": lambda it: replace(
+        it, asks=[replace(ANSWERED, outcome="refused", job_id=None)], tables=replace(it.tables, bound={})
+    ),
+    "event numbers with a gap": lambda it: event(it, 3, number=5),
+    "events of no job": lambda it: tables(it, events=[*it.tables.events, *timeline("three")]),
+    "illegal transition": lambda it: event(it, 3, fact="Released"),
+    "illegal transition: one 5 late": lambda it: job(
+        tables(it, events=[*timeline("one", ("late", "completed", "failed")), *timeline("two")]), number=5
+    ),
+    "terminal twice": lambda it: ended_again(it, "Failed", "failed"),
+    "left a terminal state": lambda it: ended_again(it, "Claimed", "submitting"),
+    "event tells another state": lambda it: event(it, 4, from_status="unsure"),
+    "timeline ends elsewhere": lambda it: job(it, status="failed"),
+    "two renders for one job": lambda it: replace(
+        it, bills=[*it.bills, Bill("video", "heygen-three", "one-2", "sha", AT)]
+    ),
+    "render of no job": lambda it: replace(
+        it, bills=[*it.bills, Bill("video", "heygen-three", "three-1", "sha", AT)]
+    ),
+    "render orphaned": lambda it: job(it, heygen_id=None, status="failed"),
+    "job holds an id that HeyGen never billed": lambda it: replace(it, bills=it.bills[1:]),
+    "completed without a render": lambda it: job(it, heygen_id=None),
+    "billed, yet told to be free": lambda it: job(it, billable=False),
+    "one render on two jobs": lambda it: job(it, heygen_id="heygen-two"),
+    "one key with two bodies": lambda it: more_calls(it, called(sha="other")),
+    "key sent without a written intent": lambda it: tables(it, sends=it.tables.sends[1:]),
+    "key sent 20:00:01 after": lambda it: more_calls(it, called(after=20 * 3600 + 1)),
+    "new key after an unclear answer": lambda it: more_calls(it, called(status=None), called("one-2")),
+    "cap passed": lambda it: replace(it, peak=3),
+    "called before Retry-After": lambda it: more_calls(
+        it, replace(called(status=429), retry_after=10), called(after=9)
+    ),
+    "event owed twice": lambda it: tables(
+        it, deliveries=[*it.tables.deliveries, replace(it.tables.deliveries[0], id="e")]
+    ),
+    "terminal job with 0 public events": lambda it: event(it, 4, type=None, body=None),
+    "end of a job owed 0 times": lambda it: tables(it, deliveries=[]),
+    "webhook of no event": lambda it: replace(
+        it, webhooks=[*it.webhooks, Webhook(HOOK, "one-5", b"{}", 200)]
+    ),
+    "webhook with other bytes": lambda it: replace(
+        it, webhooks=[*it.webhooks, Webhook(HOOK, "one-4", b"{ }", 200)]
+    ),
+    "delivery called delivered": lambda it: replace(it, webhooks=it.webhooks[:1]),
+    "delivery dead": lambda it: tables(it, deliveries=[replace(it.tables.deliveries[0], status="dead")]),
+    "submission left open": lambda it: job(
+        tables(it, sends=[replace(it.tables.sends[0], answered_at=None, outcome=None)]),
+        heygen_id=None,
+        failure_code="rendering_failed",
+    ),
+    "body kept": lambda it: tables(it, sends=[replace(row, body_kept=True) for row in it.tables.sends]),
+}
+
+
+def test_a_blameless_history_breaks_no_promise() -> None:
+    assert violations(blameless()) == []
+
+
+@pytest.mark.parametrize("promise", PLANTED)
+def test_each_broken_promise_is_named(promise: str) -> None:
+    found = violations(PLANTED[promise](blameless()))
+    assert [line for line in found if line.startswith(promise)], found
+
+
+def test_every_check_finds_something() -> None:
+    broken = [plant(blameless()) for plant in PLANTED.values()]
+    assert [check for check in CHECKS if not any(list(check(history)) for history in broken)] == []
+
+
+def test_what_a_late_note_and_a_render_without_end_leave_is_no_fault() -> None:
+    history = blameless()
+    canceled = [*STEPS[:3], ("Canceled", "processing", "canceled"), ("late", "canceled", "canceled")]
+    events = [
+        EventRow(f"one-{n}", "one", n, *step, type="fail" if n == 4 else None, body=b"{}")
+        for n, step in enumerate(canceled, start=1)
+    ]
+    withdrawn = job(
+        tables(history, events=[*events, *timeline("two")]),
+        number=5,
+        status="canceled",
+        failure_code="canceled",
+        slot_account_id="a",
+        due_at=AT,
+    )
+    assert violations(replace(withdrawn, rendering=frozenset({"heygen-one"}))) == []
+
+
+def test_the_witnesses_of_other_processes_are_read_from_their_files(tmp_path: Path) -> None:
+    history = blameless()
+    for ask in history.asks:
+        sources.note(tmp_path / "Ask.jsonl", ask)
+    for webhook in history.webhooks:
+        sources.note(tmp_path / "Webhook.jsonl", webhook)
+    with (tmp_path / "Ask.jsonl").open("a") as torn:
+        torn.write('{"tenant_id": ')  # killed in the middle of a line
+    assert sources.asks(tmp_path / "Ask.jsonl", tmp_path / "never written") == history.asks
+    assert sources.webhooks(tmp_path / "Webhook.jsonl") == history.webhooks
+
+
+def test_heygens_witness_reads_the_same_at_hand_and_over_http() -> None:
+    bill = LedgerRow(1, "video", "heygen-one", "one-1", "sha", "Title", 1.0, AT)
+    call = RequestRow(1, "POST", "/v3/videos", 200, AT, "one-1", "sha")
+    over_http = {"at": AT.isoformat()}
+    assert sources.bills([bill]) == sources.bills([vars(bill) | over_http]) == list(blameless().bills)[:1]
+    assert sources.calls([call]) == sources.calls([vars(call) | over_http]) == list(blameless().calls)[:1]
