@@ -89,9 +89,8 @@ async def service(settings: Settings, address: Address) -> AsyncIterator[Context
         secrets = open_secrets(settings)
         upstream = await _upstream(stack, settings, database, clock)
         async with database.begin() as session:
-            account = await accounts.settle(
-                session, upstream.identity, settings.heygen_concurrency, clock.now()
-            )
+            slots = settings.heygen_concurrency
+            account = await accounts.settle(session, upstream.identity, slots, clock.now())
             held = await accounts.held(session, [account.id])
         connection = await _connect(stack, settings, upstream, clock)
         private = settings.allow_private_destinations or settings.simulated
@@ -114,6 +113,7 @@ async def service(settings: Settings, address: Address) -> AsyncIterator[Context
             callback_base=callback_base,
             terms=_terms(settings, private=private),
         )
+        connection.heygen.hold(account.gate_until)
         if database.is_sqlite:
             await expire.end_leases(context)
         _announce(settings, context, upstream.identity, held)
@@ -225,6 +225,7 @@ async def _connect(stack: AsyncExitStack, settings: Settings, upstream: Upstream
         upstream.key,
         create_timeout=settings.create_timeout,
         read_timeout=settings.read_timeout,
+        now=clock.now,
     )
     catalog = Catalog(heygen, clock.now)
     stack.push_async_callback(catalog.aclose)

@@ -204,6 +204,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.create_index(
+            "jobs_completed",
+            ["account_id", "finished_at"],
+            unique=False,
+            sqlite_where=sa.text("status = 'completed'"),
+            postgresql_where=sa.text("status = 'completed'"),
+        )
+        batch_op.create_index(
             "jobs_deadline",
             ["deadline_at"],
             unique=False,
@@ -601,6 +608,11 @@ def downgrade() -> None:
             "jobs_deadline",
             sqlite_where=sa.text("finished_at IS NULL AND rendered_at IS NULL"),
             postgresql_where=sa.text("finished_at IS NULL AND rendered_at IS NULL"),
+        )
+        batch_op.drop_index(
+            "jobs_completed",
+            sqlite_where=sa.text("status = 'completed'"),
+            postgresql_where=sa.text("status = 'completed'"),
         )
 
     op.drop_table("jobs")

@@ -1,6 +1,12 @@
 """The guards of the core, each with what the code would be without it, and the tests that notice."""
 
-from tests.mutants.edges import CALLBACKS_MUTANTS, DELIVERIES_MUTANTS, IDEMPOTENCY_MUTANTS, POLLS_MUTANTS
+from tests.mutants.edges import (
+    CALLBACKS_MUTANTS,
+    DELIVERIES_MUTANTS,
+    GATES_MUTANTS,
+    IDEMPOTENCY_MUTANTS,
+    POLLS_MUTANTS,
+)
 from tests.mutants.governor import GOVERNOR_MUTANTS, LOCKS_MUTANTS
 from tests.mutants.lifecycle import LIFECYCLE_MUTANTS
 from tests.mutants.submission import DOUBT_MUTANTS, PREPARATION_MUTANTS, SUBMISSION_MUTANTS
@@ -15,5 +21,6 @@ AREAS = {
     "idempotency": IDEMPOTENCY_MUTANTS,
     "callbacks": CALLBACKS_MUTANTS,
     "polls": POLLS_MUTANTS,
+    "gates": GATES_MUTANTS,
     "deliveries": DELIVERIES_MUTANTS,
 }
