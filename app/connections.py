@@ -57,7 +57,15 @@ class Connections(Mapping[str, Connection]):
             self._clients[account.id] = await self._stack.enter_async_context(client)
         timeouts = self._timeouts
         http = self._clients[account.id]
-        heygen = HeyGen(http, url, key, create_timeout=timeouts.create, read_timeout=timeouts.read)
+        heygen = HeyGen(
+            http,
+            url,
+            key,
+            create_timeout=timeouts.create,
+            read_timeout=timeouts.read,
+            now=self._clock.now,
+        )
+        heygen.hold(account.gate_until)
         catalog = Catalog(heygen, self._clock.now)
         self._stack.push_async_callback(catalog.aclose)
         before = self._by_account.get(account.id) or Connection(

@@ -11,10 +11,12 @@ from app.breaker import Breaker
 from app.clock import Clock
 from app.database import Database
 from app.failpoints import Failpoint, unarmed
+from app.forecast import Forecast
 from app.heygen.catalog import Catalog
 from app.heygen.client import HeyGen
 from app.links import content_link
 from app.photos import PhotoChecker
+from app.retry_budget import RetryBudget
 from app.secrets import Secrets
 from app.storage import Storage
 from app.webhooks.destination import GuardedClient
@@ -114,9 +116,15 @@ class Context:
     terms: Terms
     photos: PhotoChecker = field(default_factory=PhotoChecker)
     wake: Wake = field(default_factory=Wake)
+    forecast: Forecast = field(default_factory=Forecast)
+    retries: RetryBudget = field(default_factory=RetryBudget)
     random: Random = field(default_factory=Random)
     failpoint: Failpoint = unarmed
 
     def jitter(self, delay: timedelta, share: float = 0.2) -> timedelta:
         """The delay, up to `share` shorter or longer, so that nothing happens in step."""
         return delay * (1 + self.random.uniform(-share, share))
+
+    def full_jitter(self, delay: timedelta) -> timedelta:
+        """Any part of the delay: retries that failed together come back far apart."""
+        return delay * self.random.uniform(0, 1)

@@ -7,15 +7,19 @@ account's row until the new slot is committed, so that no two processes can take
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+import structlog
 from sqlalchemy import func, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.models import Account, Job, JobStatus, Tenant, is_status
 
+log = structlog.get_logger(__name__)
+
 PROBE_EVERY = timedelta(minutes=5)
 REFUSALS_TO_PAUSE = 3
 GATE_WITHOUT_WORD = timedelta(seconds=5)
+LONG = timedelta(minutes=15)  # a longer Retry-After is obeyed too, but an operator should know
 
 
 async def lock(session: AsyncSession, account_id: str) -> Account:
@@ -86,6 +90,8 @@ async def gate(session: AsyncSession, account_id: str, retry_after: timedelta | 
     account = await lock(session, account_id)
     until = now + (retry_after or GATE_WITHOUT_WORD)
     account.gate_until = max(until, account.gate_until or until)
+    if retry_after is not None and retry_after > LONG:
+        log.error("retry_after_long", account_id=account_id, seconds=int(retry_after.total_seconds()))
     account.limit_now = max(1, int(account.limit_now * 0.7))
     account.successes = 0
     await session.flush()

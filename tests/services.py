@@ -61,7 +61,7 @@ async def make_context(
         connections = {}
         for account_id, url in accounts.items():
             limit = timedelta(seconds=10)
-            heygen = HeyGen(http, url, "test-key", create_timeout=limit, read_timeout=limit)
+            heygen = HeyGen(http, url, "test-key", create_timeout=limit, read_timeout=limit, now=clock.now)
             catalog = Catalog(heygen, clock.now)
             stack.push_async_callback(catalog.aclose)
             connections[account_id] = Connection(heygen, catalog, simulated=True)

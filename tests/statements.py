@@ -28,9 +28,9 @@ def recording(database: Database) -> Iterator[list[Statement]]:
     """The statements of every task meanwhile, in order, without the beginning and the end of transactions."""
     recorded: list[Statement] = []
 
-    def keep(_connection: Any, _cursor: Any, sql: str, parameters: Any, _context: Any, _many: bool) -> None:
+    def keep(_connection: Any, _cursor: Any, sql: str, parameters: Any, _context: Any, many: bool) -> None:
         if not sql.startswith("BEGIN"):
-            recorded.append(Statement(sql, parameters))
+            recorded.append(Statement(sql, parameters[0] if many else parameters))
 
     engine = database.engine.sync_engine
     event.listen(engine, "before_cursor_execute", keep)

@@ -9,13 +9,14 @@ import secrets
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx
 
 from app.heygen.errors import (
+    Held,
     Missing,
     NoAnswer,
     answer_error,
@@ -71,7 +72,8 @@ class _Answer:
 class HeyGen:
     """HeyGen's v3 API with one key; each call has one deadline for everything, from connecting to the last byte.
 
-    `observe` gets each answer read, with its method and route (`GET /v3/videos/{id}`); it must not raise.
+    `observe` gets each answer read, with its method and route (`GET /v3/videos/{id}`); it must not raise. With `now`, all
+    but creates, which are the governor's, raise Held before a Retry-After has passed.
     """
 
     def __init__(  # noqa: PLR0913 (the last four have names at every call)
@@ -84,6 +86,7 @@ class HeyGen:
         read_timeout: timedelta,
         upload_timeout: timedelta = timedelta(minutes=10),
         observe: Callable[[str, httpx.Response], None] | None = None,
+        now: Callable[[], datetime] | None = None,
     ) -> None:
         if not base_url.lower().startswith(("http://", "https://")):
             raise ValueError("base_url: an http or https address is needed")
@@ -96,6 +99,12 @@ class HeyGen:
         self._read_timeout = read_timeout
         self._upload_timeout = upload_timeout
         self._observe = observe
+        self._now = now
+        self._held_until: datetime | None = None
+
+    def hold(self, until: datetime | None) -> None:
+        """Send nothing but creates before this instant, nor before a later one that was named already."""
+        self._held_until = max(filter(None, (until, self._held_until)), default=None)
 
     async def users_me(self) -> Account:
         """The account behind the key."""
@@ -215,6 +224,7 @@ class HeyGen:
 
         Raises ValueError, before the last byte is sent, when `content` turns out longer or shorter.
         """
+        self._check_held()
         form = FileForm(secrets.token_hex(16), filename=filename, mime=mime, size=size)
         headers = {**form.headers, "Idempotency-Key": _checked_key(key)}
         request = self._request(
@@ -227,12 +237,14 @@ class HeyGen:
         return (await self._get(route, params=params)).read(Page.of, within=None)
 
     async def _get(self, route: str, heygen_id: str | None = None, params: Params | None = None) -> _Answer:
+        self._check_held()
         given = {name: value for name, value in (params or {}).items() if value is not None}
         path = _path(route, heygen_id)
         request = self._request("GET", path, params=given, within=self._read_timeout)
         return await self._send(f"GET {route}", request, self._read_timeout)
 
     async def _delete(self, route: str, heygen_id: str) -> None:
+        self._check_held()
         try:
             request = self._request("DELETE", _path(route, heygen_id), within=self._read_timeout)
             await self._send(f"DELETE {route}", request, self._read_timeout)
@@ -289,8 +301,14 @@ class HeyGen:
         payload = _payload(body)
         if not response.is_success:
             retry_after = parse_retry_after(response.headers.get("Retry-After"), response.headers.get("Date"))
+            if response.status_code == 429 and retry_after is not None and self._now is not None:
+                self.hold(self._now() + retry_after)
             raise answer_error(response.status_code, payload, retry_after)
         return _Answer(response.status_code, response.headers, payload)
+
+    def _check_held(self) -> None:
+        if self._held_until is not None and self._now is not None and self._now() < self._held_until:
+            raise Held
 
 
 async def _read(response: httpx.Response) -> bytes | None:

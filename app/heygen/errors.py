@@ -47,6 +47,13 @@ class NotSent(HeyGenError):
     """
 
 
+class Held(NotSent):
+    """HeyGen has told when it may be called again, and that instant has not come."""
+
+    def __init__(self) -> None:
+        super().__init__("held")
+
+
 class NoAnswer(HeyGenError):
     """HeyGen may have acted on the request: repeat it only with the same key and bytes.
 

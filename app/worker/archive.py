@@ -14,6 +14,7 @@ from app.heygen.schemas import Video
 from app.models import Event, File, Job
 from app.remote_files import FileUnavailable, open_file, pieces
 from app.storage import TooLarge, WrongLength
+from app.worker import gates
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +50,16 @@ async def archive_next(ctx: Context) -> bool:
 
 
 async def claim(ctx: Context) -> Owed | None:
-    """Take the most overdue file of an account that this process has a key for."""
+    """Take the most overdue file of an account that may be read now."""
+    owed, shut = await _take(ctx)
+    while shut:
+        owed, shut = await _take(ctx)
+    await ctx.failpoint("archive.claimed")
+    return owed
+
+
+async def _take(ctx: Context) -> tuple[Owed | None, bool]:
+    """The most overdue file; True where its account must not be read now, and the file waits until it may be."""
     async with ctx.database.begin() as session:
         now = ctx.clock.now()
         # Not a join, which PostgreSQL may begin with all jobs of the account.
@@ -63,7 +73,7 @@ async def claim(ctx: Context) -> Owed | None:
         )
         found = (await session.execute(due)).first()
         if found is None:
-            return None
+            return None, False
         lease_until = now + LEASE
         file = await session.scalar(
             update(File)
@@ -78,8 +88,12 @@ async def claim(ctx: Context) -> Owed | None:
             .execution_options(populate_existing=True)
         )
         job = await session.get(Job, found[0])
-    await ctx.failpoint("archive.claimed")
-    return Owed(file, job) if file is not None and job is not None else None
+        if file is not None and job is not None:
+            shut = await gates.shut(session, [job.account_id], now)
+            if shut:
+                file.due_at, file.tries, file.lease_until = shut[job.account_id], file.tries - 1, None
+                return None, True
+    return (Owed(file, job) if file is not None and job is not None else None), False
 
 
 async def archive(ctx: Context, owed: Owed) -> None:
@@ -93,6 +107,8 @@ async def archive(ctx: Context, owed: Owed) -> None:
         mime, size = await _fetch(ctx, job, file.variant, key)
     except (FileUnavailable, HeyGenError, WrongLength, TooLarge, TimeoutError, OSError) as error:
         log.warning("archive_failed", job_id=job.id, variant=file.variant, reason=type(error).__name__)
+        if isinstance(error, HeyGenError):
+            await gates.heed(ctx, job.account_id, error)
         await _postpone(ctx, owed)
         return
     await ctx.failpoint("archive.fetched")

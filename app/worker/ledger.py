@@ -28,6 +28,7 @@ class Intent:
     key: str
     body: bytes
     send_before: datetime  # a sender that wakes up later must not send
+    deadline_at: datetime  # after it nobody wants the job any more
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,17 @@ async def _write(
         )
     )
     send_before = now + ctx.pace.lease - ctx.pace.create_timeout
-    return Intent(submission_id, job.id, job.account_id, job.epoch, PATHS[job.kind], key, body, send_before)
+    return Intent(
+        submission_id,
+        job.id,
+        job.account_id,
+        job.epoch,
+        PATHS[job.kind],
+        key,
+        body,
+        send_before,
+        job.deadline_at,
+    )
 
 
 async def holds(session: AsyncSession, job_id: str, epoch: int, status: JobStatus) -> bool:

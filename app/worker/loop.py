@@ -62,6 +62,8 @@ async def _nothing(_: Any) -> None:
 async def sweep(ctx: Context) -> bool:
     """Deadlines, lost leases, forgotten waits and paused accounts; False when there was nothing to do."""
     found = [await step(ctx) for step in (expire.expire, expire.reap, expire.free_waiting, expire.probe)]
+    async with ctx.database.begin() as session:
+        await ctx.forecast.refresh(session, ctx.connections, ctx.clock.now())
     return any(found)
 
 

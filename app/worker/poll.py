@@ -2,27 +2,28 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app import governor, lifecycle
 from app.context import Connection, Context
-from app.heygen.errors import AccountBlocked, HeyGenError, Missing, RateLimited
+from app.heygen.errors import HeyGenError, Missing
 from app.heygen.schemas import Look, Video, look_state, video_state
 from app.lifecycle import By, Completed, Fact, Failed, Rendered
 from app.models import Job, JobStatus, is_status
 from app.remote_files import first_byte
-from app.worker.claims import heed_hints, hinted, put_back, take_due
+from app.worker import cadence, gates
+from app.worker.claims import heed_hints, hinted, put_all_back, put_back, take_due
 
 log = structlog.get_logger(__name__)
 
 BULK = 100  # ids in one bulk question
 AT_ONCE = 8  # single reads under way for one sweep
-GROWTH = 1.5
 GRACE = timedelta(minutes=5)  # a 404 sooner after the create may be a replica's lag
 FILE_FIRST, FILE_SLOWEST = timedelta(seconds=2), timedelta(minutes=5)
 FILE_GIVEN_UP = timedelta(days=7)
@@ -49,6 +50,15 @@ async def poll_next(ctx: Context) -> bool:
 
 async def claim(ctx: Context) -> list[Job]:
     """Up to a hundred jobs that are due, and those that soon would be: one question tells of all."""
+    jobs, waiting = await _take(ctx)
+    while waiting and not jobs:
+        jobs, waiting = await _take(ctx)
+    await ctx.failpoint("poll.claimed")
+    return jobs
+
+
+async def _take(ctx: Context) -> tuple[list[Job], bool]:
+    """The jobs to be asked about, and whether others wait until their account may be read again."""
     processing = is_status(JobStatus.PROCESSING)
     async with ctx.database.begin() as session:
         now = ctx.clock.now()
@@ -58,9 +68,22 @@ async def claim(ctx: Context) -> list[Job]:
             soon, room = now + ctx.pace.first_poll / 2, BULK - len(jobs)
             is_video = col(Job.kind) == "video"
             jobs += await take_due(ctx, session, processing, is_video, before=soon, limit=room)
-        await heed_hints(session, jobs, now)
-    await ctx.failpoint("poll.claimed")
-    return jobs
+        readable = await _readable(ctx, session, jobs)
+        await heed_hints(session, readable, now)
+    return readable, len(readable) < len(jobs)
+
+
+async def _readable(ctx: Context, session: AsyncSession, jobs: list[Job]) -> list[Job]:
+    """The claimed jobs whose account may be read now; the others wait until then, and not all for one instant."""
+    now = ctx.clock.now()
+    shut = await gates.shut(session, {job.account_id for job in jobs}, now)
+    waits = [
+        (job, shut[job.account_id] + ctx.full_jitter(ctx.pace.first_poll))
+        for job in jobs
+        if job.account_id in shut
+    ]
+    await put_all_back(session, waits, asked=False)
+    return [job for job in jobs if job.account_id not in shut]
 
 
 async def poll(ctx: Context, jobs: list[Job]) -> None:
@@ -89,7 +112,7 @@ async def _sort_out(ctx: Context, connection: Connection, jobs: list[Job]) -> tu
     try:
         words = await connection.heygen.video_statuses(list(bulk))
     except HeyGenError as error:
-        await _heed(ctx, next(iter(bulk.values())).account_id, error)
+        await gates.heed(ctx, next(iter(bulk.values())).account_id, error)
         return single, list(bulk.values())
     # An id that the answer leaves out is read singly: it may be gone.
     running = [
@@ -98,17 +121,13 @@ async def _sort_out(ctx: Context, connection: Connection, jobs: list[Job]) -> tu
     return single + [job for job in bulk.values() if job not in running], running
 
 
-async def _give_back(ctx: Context, running: Iterable[Job]) -> None:
+async def _give_back(ctx: Context, running: list[Job]) -> None:
+    if not running:
+        return
     async with ctx.database.begin() as session:
         now = ctx.clock.now()
-        for job in running:
-            await put_back(session, job, now + interval(ctx, job), asks=job.asks + 1)
-
-
-def interval(ctx: Context, job: Job) -> timedelta:
-    """How long to wait before asking again: ever longer, and never in step with others."""
-    first = ctx.pace.first_poll if job.kind == "video" else ctx.pace.first_look_poll
-    return ctx.jitter(min(first * GROWTH ** min(job.asks + 1, 20), ctx.pace.slowest_poll))
+        waits = [(job, now + cadence.again(ctx, job, now)) for job in running]
+        await put_all_back(session, waits, asked=True)
 
 
 async def _ask_in_turn(ctx: Context, job: Job, places: asyncio.Semaphore) -> None:
@@ -125,13 +144,13 @@ async def ask(ctx: Context, job: Job) -> None:
     try:
         fact = await outcome(ctx, job)
     except HeyGenError as error:
-        await _heed(ctx, job.account_id, error)
+        await gates.heed(ctx, job.account_id, error)
         fact = vanished(ctx, job) if isinstance(error, Missing) else None
     await ctx.failpoint("poll.asked")
     async with ctx.database.begin() as session:
         now = ctx.clock.now()
         if fact is None:
-            await put_back(session, job, now + interval(ctx, job), asks=job.asks + 1)
+            await put_back(session, job, now + cadence.again(ctx, job, now), asks=job.asks + 1)
             return
         if isinstance(fact, Failed) and fact.code.lower() in CREDIT_CODES:
             # An empty wallet must not fail the whole queue, one render after the other.
@@ -184,7 +203,10 @@ def result_of(video: Video) -> dict[str, Any]:
         "thumbnail": video.thumbnail_url,
         "gif": video.gif_url,
     }
-    return {"duration": video.duration, "variants": [name for name, link in links.items() if link]}
+    told = {"duration": video.duration, "variants": [name for name, link in links.items() if link]}
+    if video.created_at is not None and video.completed_at is not None:
+        told["rendering"] = (video.completed_at - video.created_at).total_seconds()
+    return told
 
 
 async def answers(ctx: Context, url: str | None) -> bool:
@@ -209,15 +231,3 @@ def vanished(ctx: Context, job: Job) -> Fact | None:
         return None
     kind = "video" if job.kind == "video" else "avatar"
     return Failed(f"{kind}_not_found", f"HeyGen no longer knows this {kind}.")
-
-
-async def _heed(ctx: Context, account_id: str, error: HeyGenError) -> None:
-    """A read may tell that the whole account is refused or throttled."""
-    log.warning("heygen_read_failed", account_id=account_id, reason=error.reason)
-    if not isinstance(error, AccountBlocked | RateLimited):
-        return
-    async with ctx.database.begin() as session:
-        if isinstance(error, AccountBlocked):
-            await governor.pause(session, account_id, error.code, ctx.clock.now())
-        else:
-            await governor.gate(session, account_id, error.retry_after, ctx.clock.now())

@@ -8,6 +8,7 @@ from app.context import Context
 from app.heygen.errors import HeyGenError, Missing
 from app.heygen.schemas import token_of
 from app.models import Job
+from app.worker import gates
 
 MOST_PAGES = 200
 
@@ -43,7 +44,8 @@ async def confirms(ctx: Context, job: Job, candidate: str) -> bool:
             title = (await heygen.get_look(candidate)).name
     except Missing:
         return False
-    except HeyGenError:
+    except HeyGenError as error:
+        await gates.heed(ctx, job.account_id, error)
         return False
     return token_of(title) == job.title_token
 

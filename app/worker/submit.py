@@ -1,5 +1,6 @@
 """Claim a queued job, prepare it, write the intent down, send it, record the answer."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,7 +22,7 @@ from app.models import Asset, AssetUpload, Job, JobStatus, Look, Outcome
 from app.secrets import CannotDecrypt
 from app.storage import NotStored
 from app.stored_request import StoredRequest
-from app.worker import answers, ledger
+from app.worker import answers, cadence, ledger
 from app.worker.answers import Doubt, Fail, Meaning, Past, Release
 from app.worker.claims import renew
 from app.worker.ledger import Answer, Intent
@@ -147,12 +148,9 @@ async def _fetch_missing(ctx: Context, job: Job, missing: Missing) -> tuple[Fact
     """
     delay = answers.backoff(job.releases)
     try:
-        for kind, heygen_id in missing.unchecked:
-            if not await _public(ctx, job, kind, heygen_id):
-                word = "avatar" if kind == "look" else "voice"
-                return Failed(f"{word}_not_found", f"{word.capitalize()} {heygen_id} not found"), None
-        for asset in missing.assets:
-            await _upload(ctx, job, asset)
+        left = job.deadline_at - ctx.clock.now()
+        async with asyncio.timeout(left.total_seconds()):
+            return await _fetch(ctx, job, missing), None
     except NotStored:
         message = "A file that the request names is not in our storage any more."
         return Failed("asset_not_available", message), None
@@ -161,9 +159,18 @@ async def _fetch_missing(ctx: Context, job: Job, missing: Missing) -> tuple[Fact
         if isinstance(error, HeyGenError):
             reason, told = error.reason, answers.of_account(error, delay)
         log.warning("preparation_failed", job_id=job.id, reason=reason)
-        wait = told.delay if told is not None else delay
-        return Released(f"preparation: {reason}", ctx.clock.now() + ctx.jitter(wait)), told
-    return None, None
+        wait = ctx.jitter(told.delay) if told is not None else ctx.full_jitter(delay)
+        return Released(f"preparation: {reason}", ctx.clock.now() + wait), told
+
+
+async def _fetch(ctx: Context, job: Job, missing: Missing) -> Failed | None:
+    for kind, heygen_id in missing.unchecked:
+        if not await _public(ctx, job, kind, heygen_id):
+            word = "avatar" if kind == "look" else "voice"
+            return Failed(f"{word}_not_found", f"{word.capitalize()} {heygen_id} not found")
+    for asset in missing.assets:
+        await _upload(ctx, job, asset)
+    return None
 
 
 async def _public(ctx: Context, job: Job, kind: str, heygen_id: str) -> bool:
@@ -210,6 +217,7 @@ async def _renewing(ctx: Context, job: Job, pieces: AsyncIterator[bytes]) -> Asy
 
 async def _send(ctx: Context, job: Job, intent: Intent) -> None:
     """Make the call, with no transaction open, and record what came of it."""
+    ctx.retries.first(ctx.clock.now())
     result = await post(ctx, intent)
     await ctx.failpoint("submit.sent")
     async with ctx.database.begin() as session:
@@ -221,10 +229,15 @@ async def _send(ctx: Context, job: Job, intent: Intent) -> None:
 
 
 async def post(ctx: Context, intent: Intent) -> Created | HeyGenError:
-    """Make the create call that an intent stands for, unless its time is over."""
+    """Make the create call that an intent stands for, unless its time is over.
+
+    The deadline does not shorten a call under way: its answer tells what was paid for.
+    """
     if ctx.clock.now() >= intent.send_before:
         # This process slept through its lease: whoever took over must not meet a late send.
         return NotSent("lease_over")
+    if ctx.clock.now() >= intent.deadline_at:
+        return NotSent("deadline")
     result: Created | HeyGenError
     try:
         result = await ctx.connections[intent.account_id].heygen.create(intent.path, intent.body, intent.key)
@@ -260,8 +273,7 @@ async def record_accepted(
         log.error("heygen_id_taken", job_id=job.id, heygen_id=created.id)
         await lifecycle.apply(session, job.id, Unclear("heygen_id_taken", now + FIRST_REPEAT), by)
         return
-    first = ctx.pace.first_poll if job.kind == "video" else ctx.pace.first_look_poll
-    poll_at = now + ctx.jitter(first)
+    poll_at = now + cadence.first(ctx, job)
     await lifecycle.apply(session, job.id, Accepted(created.id, poll_at, created.group_id), by)
 
 
@@ -285,7 +297,9 @@ async def _record_failure(
     fact: Fact
     match meaning:
         case Release():
-            fact = Released(meaning.reason, now + ctx.jitter(meaning.delay))
+            # What could not be sent failed for many at once; the other delays are HeyGen's word, or bounded tries.
+            spread = ctx.full_jitter if isinstance(error, NotSent) else ctx.jitter
+            fact = Released(meaning.reason, now + spread(meaning.delay))
         case Fail():
             fact = Failed(meaning.code, meaning.message)
         case Doubt():

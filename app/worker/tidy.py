@@ -10,8 +10,8 @@ from app.context import Context
 from app.heygen.errors import HeyGenError, Missing
 from app.lifecycle import Accepted, By, Fact, Failed
 from app.models import Job
-from app.worker import poll, search
-from app.worker.claims import put_back, take_due
+from app.worker import cadence, gates, poll, search
+from app.worker.claims import put_all_back, put_back, take_due
 from app.worker.unsure import BETWEEN_SEARCHES
 
 log = structlog.get_logger(__name__)
@@ -30,10 +30,16 @@ async def tidy_next(ctx: Context) -> bool:
 
 
 async def claim(ctx: Context) -> Job | None:
-    """The ended job that is most overdue."""
-    async with ctx.database.begin() as session:
-        owed = (col(Job.finished_at).isnot(None), col(Job.due_at).isnot(None))
-        jobs = await take_due(ctx, session, *owed, before=ctx.clock.now(), limit=1)
+    """The ended job that is most overdue; those of an account that must not be called now wait until it may be."""
+    owed = (col(Job.finished_at).isnot(None), col(Job.due_at).isnot(None))
+    shut = True
+    while shut:
+        async with ctx.database.begin() as session:
+            now = ctx.clock.now()
+            jobs = await take_due(ctx, session, *owed, before=now, limit=1)
+            until = await gates.shut(session, [job.account_id for job in jobs], now)
+            await put_all_back(session, [(job, until[job.account_id]) for job in jobs if until], asked=False)
+            shut = bool(until)
     await ctx.failpoint("tidy.claimed")
     return jobs[0] if jobs else None
 
@@ -60,7 +66,7 @@ async def _follow(ctx: Context, job: Job) -> None:
     now = ctx.clock.now()
     fact: Fact | None = None
     changes = {}
-    again_at = now + poll.interval(ctx, job)
+    again_at = now + cadence.again(ctx, job, now)
     try:
         if now > job.deadline_at + LONGEST:
             fact = Failed("gave_up")
@@ -75,7 +81,9 @@ async def _follow(ctx: Context, job: Job) -> None:
     except Missing:
         fact = poll.vanished(ctx, job)
     except (HeyGenError, search.Incomplete) as error:
-        log.warning("heygen_read_failed", job_id=job.id, reason=str(error))
+        log.warning("follow_failed", job_id=job.id, reason=str(error))
+        if isinstance(error, HeyGenError):
+            await gates.heed(ctx, job.account_id, error)
     await ctx.failpoint("tidy.asked")
     async with ctx.database.begin() as session:
         if fact is None:
@@ -92,6 +100,7 @@ async def _delete(ctx: Context, job: Job) -> None:
         await (heygen.delete_video(heygen_id) if job.kind == "video" else heygen.delete_look(heygen_id))
     except HeyGenError as error:
         log.warning("heygen_delete_failed", job_id=job.id, reason=error.reason)
+        await gates.heed(ctx, job.account_id, error)
         async with ctx.database.begin() as session:
             await put_back(session, job, ctx.clock.now() + ctx.jitter(DELETE_AGAIN))
         return

@@ -14,7 +14,7 @@ from app.heygen.errors import HeyGenError, Refused
 from app.heygen.schemas import Created
 from app.lifecycle import Accepted, By, Failed
 from app.models import Callback, Job, JobStatus, Outcome, Submission, is_status
-from app.worker import answers, ledger, search
+from app.worker import answers, gates, ledger, search
 from app.worker.claims import heed_hints, put_back, take_due
 from app.worker.ledger import Intent
 from app.worker.search import Found
@@ -50,6 +50,7 @@ class Unsure:
     job: Job
     sends: list[Submission]
     candidates: tuple[str, ...]
+    shut_until: datetime | None = None  # not even a read may be made before
 
 
 def next_move(sends: list[Submission], now: datetime, key_max_age: timedelta) -> Repeat | Search:
@@ -86,9 +87,10 @@ async def claim(ctx: Context) -> Unsure | None:
         job = jobs[0]
         sends = await ledger.history(session, job.id)
         candidates = await _candidates(session, job)
+        shut = await gates.shut(session, [job.account_id], now)
         await heed_hints(session, jobs, now)
     await ctx.failpoint("unsure.claimed")
-    return Unsure(job, sends, candidates)
+    return Unsure(job, sends, candidates, shut.get(job.account_id))
 
 
 async def resolve(ctx: Context, unsure: Unsure) -> None:
@@ -98,6 +100,9 @@ async def resolve(ctx: Context, unsure: Unsure) -> None:
         (send.heygen_id for send in unsure.sends if send.outcome == Outcome.ACCEPTED and send.heygen_id), None
     )
     if late is not None and await _accept(ctx, job, Found(late)):
+        return
+    if unsure.shut_until is not None:
+        await _put_back(ctx, job, unsure.shut_until)
         return
     for candidate in unsure.candidates:
         if await search.confirms(ctx, job, candidate) and await _accept(ctx, job, Found(candidate)):
@@ -138,6 +143,11 @@ async def _repeat(ctx: Context, unsure: Unsure) -> None:
         shut_until = governor.shut_until(account, ctx.clock.now())
         if shut_until is not None:
             await put_back(session, job, shut_until)
+            return
+        now = ctx.clock.now()
+        wait = ctx.retries.take(now)
+        if wait:
+            await put_back(session, job, now + wait)
             return
         if not await ledger.holds(session, job.id, job.epoch, JobStatus.UNSURE):
             return
@@ -188,7 +198,10 @@ async def _find(ctx: Context, job: Job) -> bool:
     """Look the job up once; True when it was found."""
     try:
         found = await search.by_token(ctx, job)
-    except (HeyGenError, search.Incomplete):
+    except HeyGenError as error:
+        await gates.heed(ctx, job.account_id, error)
+        return False
+    except search.Incomplete:
         return False
     # It was given back before the look-up: the epoch still tells whether anybody took it since.
     return found is not None and await _accept(ctx, job, found)
@@ -200,6 +213,8 @@ async def _search(ctx: Context, job: Job, move: Search) -> None:
         found = await search.by_token(ctx, job)
     except (HeyGenError, search.Incomplete) as error:
         log.warning("look_up_failed", job_id=job.id, reason=str(error))
+        if isinstance(error, HeyGenError):
+            await gates.heed(ctx, job.account_id, error)
         await _put_back(ctx, job, ctx.clock.now() + ctx.jitter(REPEATS[2]))
         return
     await ctx.failpoint("unsure.searched")

@@ -7,6 +7,8 @@ SUBMIT = "tests/worker/test_submit.py"
 POLL = "tests/worker/test_poll.py"
 IDEMPOTENCY = "tests/api/test_idempotency.py"
 CALLBACKS = "tests/api/test_callbacks.py"
+CADENCE = "tests/worker/test_cadence.py"
+GATES = "tests/worker/test_gates.py"
 CLAIMS = "tests/worker/test_claims.py"
 WEBHOOKS = "tests/end_to_end/test_webhooks.py"
 DESTINATION = "tests/webhooks/test_destination.py"
@@ -20,6 +22,10 @@ DESTINATION_PY = "app/webhooks/destination.py"
 CLAIMS_PY = "app/worker/claims.py"
 DELIVER_PY = "app/worker/deliver.py"
 EXPIRE_PY = "app/worker/expire.py"
+ARCHIVE_PY = "app/worker/archive.py"
+CLIENT_PY = "app/heygen/client.py"
+GATES_PY = "app/worker/gates.py"
+FORECAST_PY = "app/forecast.py"
 POLL_PY = "app/worker/poll.py"
 
 ABSENCE_MUTANTS = (
@@ -136,6 +142,79 @@ CALLBACKS_MUTANTS = (
     ),
 )
 
+GATES_MUTANTS = (
+    without(
+        "HeyGen is read before its Retry-After",
+        GATES_PY,
+        "    if account.gate_until is not None and account.gate_until > now:",
+        "    if False:",
+        f"{GATES}::test_reads_obey_retry_after_even_in_a_process_that_starts_later",
+    ),
+    without(
+        "a batch of reads goes on after its 429",
+        CLIENT_PY,
+        "                self.hold(self._now() + retry_after)",
+        "                pass",
+        f"{GATES}::test_the_reads_of_a_batch_stop_at_the_first_429",
+    ),
+    without(
+        "files are fetched before Retry-After",
+        ARCHIVE_PY,
+        "            if shut:\n",
+        "            if False:\n",
+        f"{GATES}::test_files_and_withdrawn_renders_wait_behind_the_gate_too",
+    ),
+    without(
+        "a refused key goes on reading",
+        GATES_PY,
+        "account.paused_reason in REFUSED_KEY",
+        "False",
+        f"{GATES}::test_a_refused_key_stops_the_reads_until_it_is_looked_at_again",
+    ),
+    without(
+        "nobody hears of a long Retry-After",
+        "app/governor.py",
+        "    if retry_after is not None and retry_after > LONG:",
+        "    if False:",
+        f"{GATES}::test_a_long_retry_after_is_obeyed_and_an_operator_is_told",
+    ),
+    without(
+        "an outage multiplies the sends",
+        "app/worker/unsure.py",
+        "        if wait:\n",
+        "        if False:\n",
+        f"{GATES}::test_an_outage_is_met_with_a_tenth_more_sends_and_one_a_second",
+    ),
+    without(
+        "what nobody wants any more is sent",
+        "app/worker/submit.py",
+        "    if ctx.clock.now() >= intent.deadline_at:",
+        "    if False:",
+        f"{GATES}::test_work_whose_deadline_has_passed_is_not_sent",
+    ),
+    without(
+        "a history puts a look off",
+        FORECAST_PY,
+        "return min(scheduled, max(min(ahead), floor))",
+        "return (max(min(ahead), floor))",
+        "tests/test_forecast.py::test_an_expected_end_only_brings_a_look_forward_and_never_below_the_floor",
+    ),
+    without(
+        "a history tells of our polls instead of HeyGen's renders",
+        FORECAST_PY,
+        "return min(seen, timedelta(seconds=told)) if isinstance(told, int | float) and told >= 0 else seen",
+        "return seen",
+        f"{CADENCE}::test_the_history_is_heygens_own_word_and_read_once_a_minute",
+    ),
+    without(
+        "a history doubles the questions",
+        "app/worker/cadence.py",
+        "    if ctx.callback_base is not None and",
+        "    if False and",
+        f"{CADENCE}::test_where_callbacks_arrive_a_history_costs_no_question_more",
+    ),
+)
+
 POLLS_MUTANTS = (
     without(
         "completed is said before the link answers",
@@ -189,9 +268,9 @@ POLLS_MUTANTS = (
     ),
     without(
         "an outage is asked about at one pace",
-        POLL_PY,
-        "first * GROWTH ** min(job.asks + 1, 20)",
-        "first",
+        FORECAST_PY,
+        "    return min(by_count, first + max(age, timedelta()) * (GROWTH - 1), slowest)",
+        "    return first",
         f"{POLL}::test_reads_during_an_outage_are_postponed_and_nothing_is_lost",
     ),
     without(

@@ -4,6 +4,7 @@ from tests.mutants.edges import (
     ABSENCE_MUTANTS,
     CALLBACKS_MUTANTS,
     DELIVERIES_MUTANTS,
+    GATES_MUTANTS,
     IDEMPOTENCY_MUTANTS,
     POLLS_MUTANTS,
 )
@@ -23,5 +24,6 @@ AREAS = {
     "idempotency": IDEMPOTENCY_MUTANTS,
     "callbacks": CALLBACKS_MUTANTS,
     "polls": POLLS_MUTANTS,
+    "gates": GATES_MUTANTS,
     "deliveries": DELIVERIES_MUTANTS,
 }

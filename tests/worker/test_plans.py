@@ -8,8 +8,11 @@ from typing import Any
 import httpx
 from sqlalchemy import ColumnElement, String, cast, insert, literal, null, select, text, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import SQLModel
+from sqlmodel import SQLModel, col
 
+from app.api.queue_room import QueueRoom
+from app.context import Context
+from app.forecast import Forecast
 from app.models import (
     Account,
     ApiKey,
@@ -20,10 +23,14 @@ from app.models import (
     File,
     IdempotencyKey,
     Job,
+    JobStatus,
     Submission,
+    is_status,
 )
 from app.stored_request import StoredRequest
+from app.tenancy import Caller
 from app.worker import archive, deliver, expire, loop, poll, submit, tidy, unsure
+from app.worker.claims import put_all_back
 from tests.api.callers import VIDEO
 from tests.factories import make_tenant
 from tests.statements import plans, recording
@@ -45,6 +52,9 @@ STEPS = {
     "pulse": "jobs_queue jobs_unsure jobs_processing jobs_owed jobs_deadline jobs_submitting deliveries_due files_due",
     "submit": "jobs_queue jobs_slots submissions_of_job",
     "poll": "jobs_processing",
+    "poll_soon": "jobs_processing",
+    "give_back": "jobs",
+    "forecast": "jobs_completed",
     "unsure": "jobs_unsure submissions_of_job callbacks_same_body",
     "expire": "jobs_deadline submissions_of_job",
     "reap": "jobs_submitting submissions_of_job",
@@ -52,6 +62,7 @@ STEPS = {
     "tidy": "jobs_owed",
     "deliver": "deliveries_due",
     "archive": "files_due",
+    "queue_room": "jobs_queue",
     "end_leases": "jobs_submitting jobs_unsure jobs_processing jobs_owed deliveries_due files_due",
     "callback": "callback_token_sha256 callbacks_same_body",
     "accept": "api_keys idempotency_keys",
@@ -139,6 +150,32 @@ async def crowd(bench: Bench, account: Account, finished: int, queued: int) -> N
             await session.execute(text("ANALYZE"))
 
 
+async def give_back(ctx: Context) -> bool:
+    """Put back one batch of jobs, as a poll does that found them running."""
+    async with ctx.database.begin() as session:
+        held = select(Job).where(is_status(JobStatus.PROCESSING)).order_by(col(Job.due_at)).limit(2)
+        running = list(await session.scalars(held))
+    async with ctx.database.begin() as session:
+        waits = [(job, ctx.clock.now() + timedelta(hours=1)) for job in running]
+        await put_all_back(session, waits, asked=True)
+    return bool(waits)
+
+
+async def learn(ctx: Context) -> bool:
+    """Read how long HeyGen took lately."""
+    forecast = Forecast()
+    async with ctx.database.begin() as session:
+        await forecast.refresh(session, ctx.connections, ctx.clock.now())
+    return any(forecast.spread(account_id, "video", "avatar") for account_id in ctx.connections)
+
+
+async def count_queue(ctx: Context, video: Job) -> bool:
+    """Count a tenant's queue, as a process does for its first create."""
+    caller = Caller(video.tenant_id, "acme", video.account_id, account_wide=True, key_id="key")
+    await QueueRoom().take(ctx, caller)
+    return True
+
+
 def steps(bench: Bench, api: httpx.AsyncClient, video: Job) -> dict[str, Callable[[], Awaitable[Any]]]:
     """Everything that happens often, with something to do for each."""
     ctx = bench.context
@@ -148,6 +185,9 @@ def steps(bench: Bench, api: httpx.AsyncClient, video: Job) -> dict[str, Callabl
         "pulse": lambda: loop.due_lanes(ctx),
         "submit": lambda: submit.claim(ctx),
         "poll": lambda: poll.claim(ctx),
+        "poll_soon": lambda: poll.claim(ctx),
+        "give_back": lambda: give_back(ctx),
+        "forecast": lambda: learn(ctx),
         "unsure": lambda: unsure.claim(ctx),
         "expire": lambda: expire.expire(ctx),
         "reap": lambda: expire.reap(ctx),
@@ -155,6 +195,7 @@ def steps(bench: Bench, api: httpx.AsyncClient, video: Job) -> dict[str, Callabl
         "tidy": lambda: tidy.claim(ctx),
         "deliver": lambda: deliver.claim(ctx, deliver.UnderWay()),
         "archive": lambda: archive.claim(ctx),
+        "queue_room": lambda: count_queue(ctx, video),
         "end_leases": lambda: expire.end_leases(ctx),
         "callback": lambda: api.post(f"/callbacks/heygen/{token}", json={"event_type": "new"}),
         "accept": create,

@@ -1,0 +1,47 @@
+"""When HeyGen may be read: not before its Retry-After has passed, and not with a key that it refuses."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app import governor
+from app.context import Context
+from app.heygen.errors import AccountBlocked, HeyGenError, RateLimited
+from app.models import Account
+
+log = structlog.get_logger(__name__)
+
+# Other pauses stop creates alone: what runs at HeyGen is followed to its end.
+REFUSED_KEY = frozenset({"unauthorized", "authentication_failed", "http_401"})
+
+
+async def shut(session: AsyncSession, account_ids: Iterable[str], now: datetime) -> dict[str, datetime]:
+    """Those of the accounts that must not be read now, each with the instant from which it may be."""
+    accounts = await session.scalars(select(Account).where(col(Account.id).in_(set(account_ids))))
+    found = {account.id: shut_until(account, now) for account in accounts}
+    return {account_id: until for account_id, until in found.items() if until is not None}
+
+
+def shut_until(account: Account, now: datetime) -> datetime | None:
+    """When the account may be read again; None when it may be now."""
+    if account.gate_until is not None and account.gate_until > now:
+        return account.gate_until
+    if account.paused_at is not None and account.paused_reason in REFUSED_KEY:
+        return max(account.probe_at or now, now + governor.GATE_WITHOUT_WORD)
+    return None
+
+
+async def heed(ctx: Context, account_id: str, error: HeyGenError) -> None:
+    """A read may tell that the whole account is refused or throttled."""
+    log.warning("heygen_read_failed", account_id=account_id, reason=error.reason)
+    if not isinstance(error, AccountBlocked | RateLimited):
+        return
+    async with ctx.database.begin() as session:
+        if isinstance(error, AccountBlocked):
+            await governor.pause(session, account_id, error.code, ctx.clock.now())
+        else:
+            await governor.gate(session, account_id, error.retry_after, ctx.clock.now())
