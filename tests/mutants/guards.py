@@ -1,5 +1,6 @@
 """The guards of the core, each with what the code would be without it, and the tests that notice."""
 
+from tests.mutants.boundaries import BOUNDARY_MUTANTS
 from tests.mutants.edges import (
     ABSENCE_MUTANTS,
     CALLBACKS_MUTANTS,
@@ -24,4 +25,5 @@ AREAS = {
     "callbacks": CALLBACKS_MUTANTS,
     "polls": POLLS_MUTANTS,
     "deliveries": DELIVERIES_MUTANTS,
+    "boundaries": BOUNDARY_MUTANTS,
 }
