@@ -13,6 +13,7 @@ from app.models import Asset, Tenant
 from app.tenancy import create_key, create_tenant
 from tests.api.callers import PHOTO
 from tests.factories import LOOK, VOICE, make_account, queue_job, queue_look
+from tests.faults import sources
 from tests.faults.injection import Shot
 from tests.faults.records import Ask
 from tests.faults.stage import SLOTS, Stage
@@ -42,6 +43,17 @@ NEEDED = {
     "sweep.recorded": "late",
 }
 """The scene that reaches a point, where a plain video does not."""
+ENDS = {
+    "plain": {"completed"},
+    "look": {"completed"},
+    "doubtful": {"completed"},
+    "found": {"completed"},
+    "canceled": {"canceled", "completed"},  # a fault may keep the caller until it is done
+    "deleted": {"canceled", "completed"},
+    "lost": {"failed"},
+    "late": {"failed", "completed"},
+}
+"""How the job of a scene may end, whatever strikes: nothing strikes so long that a deadline is an excuse."""
 CREATE = "POST /v3/videos"
 
 
@@ -51,10 +63,13 @@ def scenes_of(points: Iterable[str]) -> tuple[str, ...]:
     return tuple(scene for scene in SCENES if scene in needed)
 
 
-async def play(stage: Stage, shots: Sequence[Shot], scenes: Sequence[str] = SCENES) -> list[str]:
+async def play(
+    stage: Stage, shots: Sequence[Shot], scenes: Sequence[str] = SCENES, slots: int = SLOTS
+) -> list[str]:
     """One run from empty tables to rest; the promises it broke. Shots that were not reached get a second wave."""
     await stage.clear()
-    account = await make_account(stage.database, stage.clock.now(), concurrency=SLOTS)
+    stage.slots = slots
+    account = await make_account(stage.database, stage.clock.now(), concurrency=slots)
     async with stage.database.begin() as session:
         now = stage.clock.now()
         tenant, _ = await create_tenant(
@@ -65,13 +80,23 @@ async def play(stage: Stage, shots: Sequence[Shot], scenes: Sequence[str] = SCEN
     async with httpx.AsyncClient(
         base_url=stage.front_url, headers={"x-api-key": key}, verify=TLS, timeout=30
     ) as api:
-        await _wave(stage, Caller(stage, tenant, api), scenes)
+        began = [await _wave(stage, Caller(stage, tenant, api), scenes)]
         if stage.armed.left:
-            await _wave(stage, Caller(stage, tenant, api), scenes)
-    return await stage.judge()
+            began.append(await _wave(stage, Caller(stage, tenant, api), scenes))
+    return await stage.judge() + await _ends(stage, began)
 
 
-async def _wave(stage: Stage, caller: "Caller", scenes: Sequence[str]) -> None:
+async def _ends(stage: Stage, began: Sequence[dict[str, str]]) -> list[str]:
+    """The jobs that ended otherwise than their scenes may."""
+    statuses = {job.id: job.status for job in (await sources.read_tables(stage.database)).jobs}
+    jobs = [(scene, statuses.get(job_id, "lost")) for wave in began for scene, job_id in wave.items()]
+    return [
+        f"job ended otherwise: {scene} is {status}" for scene, status in jobs if status not in ENDS[scene]
+    ]
+
+
+async def _wave(stage: Stage, caller: "Caller", scenes: Sequence[str]) -> dict[str, str]:
+    """Every scene once, to its end; the jobs' ids."""
     ids = {scene: await caller.begin(scene) for scene in scenes}
     await stage.work()
     if "canceled" in ids:
@@ -79,6 +104,7 @@ async def _wave(stage: Stage, caller: "Caller", scenes: Sequence[str]) -> None:
     if "deleted" in ids:
         await caller.insist("DELETE", f"/v3/videos/{ids['deleted']}")
     await stage.settle()
+    return ids
 
 
 class Caller:

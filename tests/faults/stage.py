@@ -32,7 +32,7 @@ from tests.faults.records import Ask, History, Webhook
 from tests.services import at, make_context, run_worker, serving_app
 
 SLOTS = 4
-KEY_MAX_AGE = timedelta(minutes=3)
+KEY_MAX_AGE = timedelta(minutes=30)
 PACE = Pace(key_max_age=KEY_MAX_AGE)
 BEYOND_A_LEASE = PACE.lease + timedelta(seconds=30)
 FIRST_STEPS, LONGEST_STEP = timedelta(seconds=10), timedelta(minutes=10)
@@ -59,6 +59,7 @@ class Stage:
     asks: list[Ask] = field(default_factory=list)
     webhooks: list[Webhook] = field(default_factory=list)
     restarts: int = 0
+    slots: int = SLOTS
     _context: Context | None = None
     _process: AsyncExitStack = field(default_factory=AsyncExitStack)
     _bills: int = 0
@@ -193,7 +194,7 @@ class Stage:
                 asks=self.asks,
                 webhooks=self.webhooks,
                 peak=self.simulator.peak_in_flight(),
-                cap=SLOTS,
+                cap=self.slots,
                 key_max_age=KEY_MAX_AGE,
             )
         )

@@ -1,5 +1,6 @@
 """The guards of the core, each with what the code would be without it, and the tests that notice."""
 
+from tests.mutants.boundaries import BOUNDARY_MUTANTS
 from tests.mutants.edges import (
     ABSENCE_MUTANTS,
     CALLBACKS_MUTANTS,
@@ -26,4 +27,5 @@ AREAS = {
     "polls": POLLS_MUTANTS,
     "gates": GATES_MUTANTS,
     "deliveries": DELIVERIES_MUTANTS,
+    "boundaries": BOUNDARY_MUTANTS,
 }
