@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run check test lock FORCE
+.PHONY: help demo run check test chaos lock FORCE
 .SUFFIXES:
 
 help: ## Show this list
@@ -35,6 +35,9 @@ check: $(READY) ## Check format, lint, types, dependencies and the Dockerfile
 # `loadgroup` keeps tests that share something expensive on one process. More than four would only start more PostgreSQLs.
 test: check ## Check, then run every test, on both databases, in random order
 	$(BIN)/pytest -n logical --maxprocesses 4 --dist loadgroup
+
+chaos: $(READY) ## Break everything that can break, for twenty minutes; FULL=1 for a night
+	@$(BIN)/python -W ignore -m tests.faults chaos
 
 # Versions that still fit are kept; UPGRADE=1 takes the newest. No file names a registry: hosts differ, hashes do not.
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
