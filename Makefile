@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run check test bench lock FORCE
+.PHONY: help demo run check test chaos bench lock FORCE
 .SUFFIXES:
 
 help: ## Show this list
@@ -35,6 +35,9 @@ check: $(READY) ## Check format, lint, types, dependencies and the Dockerfile
 # `loadgroup` keeps tests that share something expensive on one process. More than four would only start more PostgreSQLs.
 test: check ## Check, then run every test, on both databases, in random order
 	$(BIN)/pytest -n logical --maxprocesses 4 --dist loadgroup
+
+chaos: $(READY) ## Break everything that can break, for twenty minutes; FULL=1 for a night
+	@$(BIN)/python -W ignore -m tests.faults chaos
 
 bench: $(READY) ## Measure the hot operations beside a million finished videos, on both databases
 	@$(BIN)/python -m tests.benchmarks.scale

@@ -205,7 +205,9 @@ async def new_database(server_url: str) -> AsyncIterator[str]:
     """The URL of an empty database, without tables, on this PostgreSQL; gone afterwards."""
     name = f"processes_{uuid4().hex}"
     engine = create_async_engine(
-        make_url(server_url).set(drivername="postgresql+asyncpg"), isolation_level="AUTOCOMMIT"
+        make_url(server_url).set(drivername="postgresql+asyncpg"),
+        isolation_level="AUTOCOMMIT",
+        pool_pre_ping=True,  # the server may have been started again meanwhile
     )
     async with engine.connect() as connection:
         await connection.execute(text(f"CREATE DATABASE {name}"))

@@ -142,11 +142,12 @@ async def run_worker(context: Context) -> int:
 
 @dataclass
 class Receiver:
-    """What a caller's endpoint got, and what it answers: the statuses in turn, then 200."""
+    """What a caller's endpoint got, and what it answers: the statuses in turn, then 200. `answered` is what it said."""
 
     url: str = ""
     statuses: list[int] = field(default_factory=list)
     requests: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    answered: list[int] = field(default_factory=list)
 
     @property
     def bodies(self) -> list[bytes]:
@@ -156,7 +157,8 @@ class Receiver:
     async def take(self, request: Request) -> Response:
         """Answer one webhook."""
         self.requests.append((dict(request.headers), await request.body()))
-        return Response(status_code=self.statuses.pop(0) if self.statuses else 200)
+        self.answered.append(self.statuses.pop(0) if self.statuses else 200)
+        return Response(status_code=self.answered[-1])
 
 
 @asynccontextmanager

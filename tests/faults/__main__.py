@@ -9,6 +9,11 @@ import sys
 
 HARNESSES = {
     "failpoints": "failpoints",
+    "kills": "commands.kills",
+    "databases": "commands.databases",
+    "network": "commands.network",
+    "replicas": "commands.replicas",
+    "chaos": "chaos",
 }
 
 

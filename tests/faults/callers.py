@@ -1,0 +1,135 @@
+"""Callers who want their videos: they repeat what got no clear answer, and write down what they were told."""
+
+import asyncio
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
+from random import Random
+from typing import Any
+
+import httpx
+
+from tests.api.callers import PORTRAIT, VIDEO
+from tests.faults.records import Ask, Webhook
+from tests.services import Receiver
+
+AT_ONCE = 6
+MOST_OPEN = 40  # accepted and not yet told of by webhook: more would only wait
+PATIENCE = 0.02  # seconds between two tries
+LOOK_EVERY = 40  # that many videos for each new look
+
+
+class Callers:
+    """Six callers of one tenant, busy until they are stopped or have what they want."""
+
+    def __init__(self, api: httpx.AsyncClient, tenant_id: str, hook: str, random: Random) -> None:
+        self.asks: list[Ask] = []
+        self.outcomes: Counter[str] = Counter()
+        self.faulty = 0.03  # the share of webhooks that is answered 500
+        self._api = api
+        self._tenant_id = tenant_id
+        self._hook = hook
+        self._random = random
+        self._tasks: list[asyncio.Task[None]] = []
+        self._made = 0
+        self._wanted = 0
+        self._accepted: list[str] = []
+        self._told: set[str] = set()
+        self._looked_at = 0
+        self._stopping = False
+
+    @property
+    def accepted(self) -> int:
+        """How many things were promised."""
+        return len(self._accepted)
+
+    def start(self, receiver: Receiver, wanted: int = 1_000_000) -> None:
+        """Begin to ask for that many things."""
+        self._wanted = wanted
+        rolls = range(200_000)
+        receiver.statuses[:] = [500 if self._random.random() < self.faulty else 200 for _ in rolls]
+        self._tasks = [asyncio.create_task(self._want(receiver)) for _ in range(AT_ONCE)]
+
+    async def done(self) -> None:
+        """Wait until everything wanted was promised."""
+        await asyncio.gather(*self._tasks)
+
+    async def stop(self) -> None:
+        """Ask for nothing new; what is under way is repeated until it is answered clearly."""
+        self._stopping = True
+        await asyncio.gather(*self._tasks)
+
+    def webhooks(self, receiver: Receiver) -> list[Webhook]:
+        """What the receiver got; it answered in the order in which they came."""
+        return [
+            Webhook(
+                url=self._hook,
+                event_id=headers["webhook-id"],
+                body=body,
+                status=receiver.answered[number] if number < len(receiver.answered) else None,
+            )
+            for number, (headers, body) in enumerate(receiver.requests)
+        ]
+
+    async def _want(self, receiver: Receiver) -> None:
+        while not self._stopping and self._made < self._wanted:
+            if self.accepted - self._told_of(receiver) >= MOST_OPEN:
+                await asyncio.sleep(PATIENCE)
+                continue
+            self._made += 1
+            number = self._made
+            job_id = await self._create(number)
+            if job_id is not None:
+                self._accepted.append(job_id)
+                if self._random.random() < 0.1:
+                    await self._delete(self._random.choice(self._accepted))
+
+    def _told_of(self, receiver: Receiver) -> int:
+        """How many of them a webhook has come for."""
+        new = receiver.requests[self._looked_at :]
+        self._looked_at += len(new)
+        self._told.update(headers["webhook-id"] for headers, _ in new)
+        return len(self._told)
+
+    async def _create(self, number: int) -> str | None:
+        """Ask until there is a clear answer; None where it is a refusal."""
+        key = f"ask-{number}"
+        path, body = self._wish(number)
+        sha = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+        while True:
+            outcome, job_id = await self._ask(path, body, key)
+            self.outcomes[outcome] += 1
+            self.asks.append(
+                Ask(self._tenant_id, f"POST {path}", key, sha, outcome, job_id, body.get("callback_id"))
+            )
+            if outcome != "unknown":
+                return job_id if path == "/v3/videos" else None
+            await asyncio.sleep(PATIENCE)
+
+    def _wish(self, number: int) -> tuple[str, dict[str, Any]]:
+        if number % LOOK_EVERY == 1:
+            return "/v3/avatars", {"type": "photo", "name": f"Look {number}", "file": PORTRAIT} | {
+                "greenroom": {"reuse": False}
+            }
+        named = {"title": f"Video {number}", "callback_id": f"ask-{number}", "callback_url": self._hook}
+        return "/v3/videos", VIDEO | named
+
+    async def _ask(self, path: str, body: Mapping[str, Any], key: str) -> tuple[str, str | None]:
+        try:
+            answer = await self._api.post(path, json=body, headers={"Idempotency-Key": key})
+        except httpx.HTTPError:
+            return "unknown", None
+        if answer.status_code >= 500 or answer.status_code == 429:
+            return "unknown", None
+        if answer.status_code != 200:
+            return "refused", None
+        told = answer.json()["data"]
+        job_id = told.get("video_id") or told["avatar_item"]["id"]
+        return "accepted", str(job_id)
+
+    async def _delete(self, job_id: str) -> None:
+        # Once: whether it is gone then is nobody's promise, as nothing was answered.
+        with suppress(httpx.HTTPError):
+            await self._api.delete(f"/v3/videos/{job_id}")
