@@ -148,8 +148,7 @@ async def _fetch_missing(ctx: Context, job: Job, missing: Missing) -> tuple[Fact
     """
     delay = answers.backoff(job.releases)
     try:
-        left = job.deadline_at - ctx.clock.now()
-        async with asyncio.timeout(left.total_seconds()):
+        async with asyncio.timeout((job.deadline_at - ctx.clock.now()).total_seconds()):
             return await _fetch(ctx, job, missing), None
     except NotStored:
         message = "A file that the request names is not in our storage any more."

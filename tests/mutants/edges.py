@@ -281,6 +281,20 @@ POLLS_MUTANTS = (
         f"{SUBMIT}::test_a_late_answer_of_a_frozen_sender_is_kept_and_used",
     ),
     without(
+        "who lost a batch gives it back",
+        CLAIMS_PY,
+        'JOBS.c.epoch == bindparam("its_epoch")',
+        'JOBS.c.epoch >= bindparam("its_epoch")',
+        f"{CLAIMS}::test_a_reader_that_lost_its_job_does_not_give_it_back_for_the_next_one",
+    ),
+    without(
+        "a callback during a bulk question is lost",
+        CLAIMS_PY,
+        "due_at=case((hinted, JOBS.c.due_at), else_=later)",
+        "due_at=later",
+        f"{CLAIMS}::test_a_callback_that_comes_while_heygen_is_asked_is_not_lost",
+    ),
+    without(
         "who lost a job gives it back",
         CLAIMS_PY,
         "job.epoch, col(Job.status) == job.status)\n        .values(due_at=",

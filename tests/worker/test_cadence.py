@@ -42,9 +42,12 @@ async def test_with_a_history_the_first_look_comes_near_the_expected_end(bench: 
 
 
 async def test_where_callbacks_arrive_a_history_costs_no_question_more(bench: Bench) -> None:
-    bench.simulator.set_timeline(render_seconds=20)
     for _ in range(3):
-        await bench.queue(10)
+        # A look when half are done would find the slower ones still at work.
+        for seconds in (20, 40):
+            bench.simulator.set_timeline(render_seconds=seconds)
+            await bench.queue(5)
+            await bench.work()
         await bench.settle()
         await bench.pass_time(60, step=60)
     assert bench.calls("GET", "/v3/videos/statuses") == 0

@@ -45,11 +45,16 @@ async def test_a_sender_at_work_is_left_alone(bench: Bench) -> None:
     assert (await bench.job()).status == JobStatus.SUBMITTING
 
 
-async def test_a_reader_that_lost_its_job_does_not_give_it_back_for_the_next_one(bench: Bench) -> None:
+@pytest.mark.parametrize("hinted", [False, True], ids=["in bulk", "singly"])
+async def test_a_reader_that_lost_its_job_does_not_give_it_back_for_the_next_one(
+    bench: Bench, hinted: bool
+) -> None:
     bench.simulator.set_timeline(render_seconds=3600)
-    await bench.queue()
+    (job,) = await bench.queue()
     await bench.work()
     bench.clock.advance(timedelta(seconds=120))
+    if hinted:
+        await forge(bench, job)
     frozen = await poll.claim(bench.context)
     bench.clock.advance(BEYOND_THE_LEASE)
     assert len(await poll.claim(bench.context)) == 1, "taken over"
@@ -58,14 +63,19 @@ async def test_a_reader_that_lost_its_job_does_not_give_it_back_for_the_next_one
     assert await poll.claim(bench.context) == []
 
 
-async def test_a_callback_that_comes_while_heygen_is_asked_is_not_lost(bench: Bench) -> None:
+@pytest.mark.parametrize("hinted", [False, True], ids=["in bulk", "singly"])
+async def test_a_callback_that_comes_while_heygen_is_asked_is_not_lost(bench: Bench, hinted: bool) -> None:
     bench.simulator.set_timeline(render_seconds=3600)
     (job,) = await bench.queue()
     await bench.work()
     bench.clock.advance(timedelta(seconds=120))
+    if hinted:
+        await forge(bench, job)
     asked = await poll.claim(bench.context)
-    await forge(bench, job)
+    bench.clock.advance(timedelta(seconds=1))
+    await forge(bench, job, video_id="2" * 32)
     await poll.poll(bench.context, asked)
+    bench.clock.advance(timedelta(seconds=30))
     assert len(await poll.claim(bench.context)) == 1
 
 
