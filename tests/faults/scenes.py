@@ -130,7 +130,8 @@ class Caller:
         while (answer := await self._api.request(method, path, **values)).status_code >= 500:
             await self._stage.survive()
         await self._stage.survive()
-        assert answer.status_code < 400, answer.text
+        # A fault may have taken so long that there is nothing left to cancel.
+        assert answer.status_code in {200, 409}, answer.text
         return answer
 
     async def _video(self, **changes: Any) -> str:
