@@ -8,6 +8,7 @@ from tests.mutants.edges import (
     GATES_MUTANTS,
     IDEMPOTENCY_MUTANTS,
     POLLS_MUTANTS,
+    WIRE_MUTANTS,
 )
 from tests.mutants.governor import GOVERNOR_MUTANTS, LOCKS_MUTANTS
 from tests.mutants.lifecycle import LIFECYCLE_MUTANTS
@@ -22,6 +23,7 @@ AREAS = {
     "doubt": DOUBT_MUTANTS,
     "look-ups": LOOK_UPS_MUTANTS,
     "absence": ABSENCE_MUTANTS,
+    "wire": WIRE_MUTANTS,
     "idempotency": IDEMPOTENCY_MUTANTS,
     "callbacks": CALLBACKS_MUTANTS,
     "polls": POLLS_MUTANTS,
