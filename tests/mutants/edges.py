@@ -1,9 +1,7 @@
 """What keeps strangers' input in bounds: repeats, callbacks, HeyGen's answers, receivers."""
 
-from tests.mutants.mutant import Mutant, without
+from tests.mutants.mutant import without
 
-ABSENCE = "tests/api/test_absent_database.py"
-WIRE = "tests/api/test_wire.py"
 SUBMIT = "tests/worker/test_submit.py"
 POLL = "tests/worker/test_poll.py"
 IDEMPOTENCY = "tests/api/test_idempotency.py"
@@ -15,9 +13,6 @@ WEBHOOKS = "tests/end_to_end/test_webhooks.py"
 DESTINATION = "tests/webhooks/test_destination.py"
 DESTINATION_HTTP = "tests/webhooks/test_destination_http.py"
 
-BODY_LIMITS_PY = "app/api/body_limits.py"
-WIRE_PY = "app/api/wire.py"
-DATABASE_PY = "app/database.py"
 CALLBACKS_PY = "app/api/callbacks.py"
 IDEMPOTENCY_PY = "app/api/idempotency.py"
 SCHEMAS_PY = "app/heygen/schemas.py"
@@ -30,68 +25,6 @@ CLIENT_PY = "app/heygen/client.py"
 GATES_PY = "app/worker/gates.py"
 FORECAST_PY = "app/forecast.py"
 POLL_PY = "app/worker/poll.py"
-
-ABSENCE_MUTANTS = (
-    Mutant(
-        "dead connections are lent out",
-        DATABASE_PY,
-        (("if connection.driver_connection.is_closed():", "if False:"),),
-        (f"{ABSENCE}::test_no_caller_and_no_step_of_the_worker_notices_a_restart_between_two_requests",),
-        database="postgresql",
-    ),
-    without(
-        "an absent database is a defect of ours",
-        DATABASE_PY,
-        "if connecting or _means_absence(error):",
-        "if False:",
-        f"{ABSENCE}::test_whatever_is_asked_of_an_absent_database_is_a_503_and_its_return_is_enough",
-    ),
-    without(
-        "a disk that fills up is a defect of ours",
-        DATABASE_PY,
-        "    sqlite3.SQLITE_FULL,\n",
-        "",
-        f"{ABSENCE}::test_a_full_disk_takes_whole_videos_or_none",
-    ),
-)
-
-WIRE_MUTANTS = (
-    without(
-        "noise is answered in the server's words",
-        WIRE_PY,
-        "def send_400_response(",
-        "def send_400_envelope(",
-        f"{WIRE}::test_what_is_no_http_is_told_so_in_the_envelope",
-    ),
-    without(
-        "a head may take for ever",
-        WIRE_PY,
-        "self.loop.call_later(self.head_seconds, self._give_up)",
-        "None",
-        f"{WIRE}::test_a_head_that_does_not_end_ends_the_connection",
-    ),
-    without(
-        "a body may take for ever",
-        BODY_LIMITS_PY,
-        "asyncio.timeout(self._patience)",
-        "asyncio.timeout(None)",
-        f"{WIRE}::test_a_body_that_comes_too_slowly_is_waited_for_no_longer",
-    ),
-    without(
-        "any number of headers",
-        BODY_LIMITS_PY,
-        "if len(headers) > MOST_HEADERS or ",
-        "if ",
-        f"{WIRE}::test_heads_have_a_size",
-    ),
-    without(
-        "a body has two lengths",
-        BODY_LIMITS_PY,
-        'if "transfer-encoding" in headers and "content-length" in headers:',
-        "if False:",
-        f"{WIRE}::test_what_is_no_http_is_told_so_in_the_envelope",
-    ),
-)
 
 IDEMPOTENCY_MUTANTS = (
     without(
