@@ -20,6 +20,7 @@ from rich.markup import escape
 from rich.table import Table
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from app.api.wire import Wire
 from app.context import Connection
 from app.main import Address, create_app, listen
 from app.settings import Settings, read_settings
@@ -168,7 +169,7 @@ async def _listen(stack: AsyncExitStack, app: FastAPI) -> str:
 
 
 async def _run_server(stack: AsyncExitStack, app: FastAPI, listener: socket.socket) -> None:
-    server = QuietServer(uvicorn.Config(app, log_config=None, access_log=False))
+    server = QuietServer(uvicorn.Config(app, http=Wire, log_config=None, access_log=False))
     task = asyncio.create_task(server.serve(sockets=[listener]))
 
     async def stop() -> None:

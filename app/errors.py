@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 # Every other code has its section on HeyGen's page.
-OUR_CODES = frozenset({"idempotency_key_reused", "method_not_allowed"})
+OUR_CODES = frozenset({"idempotency_key_reused", "method_not_allowed", "request_timeout"})
 LONGEST_SHOWN = 64  # twice an id of ours or of HeyGen's
 
 
@@ -127,6 +127,17 @@ class MethodNotAllowed(ApiError):
     default_code = "method_not_allowed"
 
 
+class TooSlow(ApiError):
+    """The request's body came too slowly, or not at all."""
+
+    status = 408
+    default_code = "request_timeout"
+    retryable = True
+
+    def __init__(self) -> None:
+        super().__init__("The request body came too slowly.")
+
+
 class Conflict(ApiError):
     """The thing is in no state for this."""
 
@@ -139,6 +150,16 @@ class PayloadTooLarge(ApiError):
 
     status = 413
     default_code = "payload_too_large"
+
+
+class HeadTooLarge(ApiError):
+    """More headers than anybody needs."""
+
+    status = 431
+    default_code = "invalid_parameter"
+
+    def __init__(self) -> None:
+        super().__init__("A request may have at most 100 headers of 32 kB together.")
 
 
 class KeyReused(ApiError):

@@ -18,6 +18,7 @@ from sqlalchemy.engine import make_url
 from app import accounts
 from app.accounts import AccountUnknown, Identity
 from app.api.app import create_api
+from app.api.wire import Wire
 from app.clock import Clock
 from app.connections import Connections, Timeouts
 from app.context import Context, Links, Pace, Terms
@@ -134,6 +135,7 @@ async def answer(context: Context, listener: socket.socket) -> None:
     """Answer requests until the process is told to stop, by Ctrl-C or by SIGTERM, and let those under way end."""
     config = uvicorn.Config(
         create_api(context),
+        http=Wire,
         lifespan="off",
         log_config=None,
         access_log=False,

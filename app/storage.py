@@ -8,9 +8,10 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from stat import S_ISREG
 from typing import IO, NamedTuple
@@ -43,6 +44,13 @@ class Stored(NamedTuple):
 
     size: int
     sha256: str
+
+
+class Found(NamedTuple):
+    """A file that lies in the storage, and when its last byte was written."""
+
+    key: str
+    written_at: datetime
 
 
 class Storage:
@@ -111,6 +119,10 @@ class Storage:
         """Remove what processes that were killed while storing left behind before that instant; how many."""
         return await asyncio.to_thread(self._remove_leftovers, before.timestamp())
 
+    def walk(self, folder: str) -> "Walk":
+        """A walk over the files whose keys begin with that segment."""
+        return Walk(self._root, folder)
+
     def _place(self, key: str) -> Path:
         if _KEY.fullmatch(key) is None:
             raise BadKey(f"not a storage key: {key[:200]!r}")
@@ -129,6 +141,43 @@ class Storage:
         for path in stale:
             _remove(path)
         return len(stale)
+
+
+class Walk:
+    """A walk over many files, a few at a time, in no order; what comes and goes meanwhile may be met or not."""
+
+    def __init__(self, root: Path, folder: str) -> None:
+        self._root = root
+        self._folder = folder
+        self._files = self._begin()
+
+    async def next(self, count: int) -> list[Found]:
+        """The next files, `count` at most; fewer at the end, and then it begins again. One caller at a time."""
+        return await asyncio.to_thread(self._next, count)
+
+    def _next(self, count: int) -> list[Found]:
+        found = list(islice(self._files, count))
+        if len(found) < count:
+            self._files = self._begin()
+        return found
+
+    def _begin(self) -> Iterator[Found]:
+        for entry in _entries(self._root / self._folder):
+            key = Path(entry.path).relative_to(self._root).as_posix()
+            if _KEY.fullmatch(key) is not None:
+                with suppress(FileNotFoundError):
+                    written = entry.stat(follow_symlinks=False).st_mtime
+                    yield Found(key, datetime.fromtimestamp(written, UTC))
+
+
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """Every plain file below a folder, as the system names them: no folder is read as a whole."""
+    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _entries(Path(entry.path))
+            elif entry.is_file(follow_symlinks=False):
+                yield entry
 
 
 async def _write(

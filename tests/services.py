@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.api.app import create_api
+from app.api.wire import Wire
 from app.clock import Clock
 from app.context import Connection, Context, Links, Pace, Terms
 from app.database import Database, transaction_open
@@ -110,7 +111,7 @@ def _address(listener: socket.socket) -> str:
 
 @asynccontextmanager
 async def _running(app: Any, listener: socket.socket) -> AsyncIterator[None]:
-    server = QuietServer(uvicorn.Config(app, log_config=None, lifespan="off", ws="none"))
+    server = QuietServer(uvicorn.Config(app, http=Wire, log_config=None, lifespan="off", ws="none"))
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield

@@ -172,6 +172,10 @@ async def test_one_service_holds_a_sqlite_file_and_stops_well_when_told(tmp_path
         assert "greenroom.db is served by another process already; use PostgreSQL to run several" in told
         assert "Traceback" not in told
         assert "serves at" not in told
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(first.url.rpartition(":")[2]))
+        writer.write(b"noise\r\n\r\n")
+        assert b'{"error":{"code":"invalid_parameter"' in await asyncio.wait_for(reader.read(), 10)
+        writer.close()
         assert await first.stop(within=10) == 0, first.log
         assert "Traceback" not in first.log
 

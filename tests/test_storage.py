@@ -254,3 +254,16 @@ async def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path: Path) -> Non
     )
     assert await child.wait() == 7
     assert files(tmp_path) == []
+
+
+async def test_a_walk_meets_every_file_once_and_then_begins_again(storage: Storage) -> None:
+    walk = storage.walk("assets")
+    assert await walk.next(3) == []
+    keys = {f"assets/t{number % 2}/{number}" for number in range(7)}
+    for key in (*keys, "videos/j/video-1"):
+        await storage.put(key, chunks(b"x"))
+    storage.path("assets/t0/0").with_name(".hidden").write_bytes(b"no key names this")
+    for _ in range(2):
+        rounds = [await walk.next(3) for _ in range(3)]
+        assert [len(found) for found in rounds] == [3, 3, 1]
+        assert {found.key for part in rounds for found in part} == keys

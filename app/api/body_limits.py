@@ -1,4 +1,4 @@
-"""How many bytes a request may bring, counted as they arrive.
+"""How many bytes a request may bring, in its headers and in its body, and how slowly; counted as they arrive.
 
 The server in front of us limits nothing, and a length that a client declares proves nothing.
 """
@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.answers import answer_error
-from app.errors import ApiError, InvalidParameter, PayloadTooLarge
+from app.errors import ApiError, HeadTooLarge, InvalidParameter, PayloadTooLarge, TooSlow
 
 KB = 1024
 MB = 1024 * KB
@@ -29,13 +29,21 @@ LIMITS: Mapping[str, int] = {
     "/callbacks/": 64 * KB,
 }
 
+MOST_HEADERS = 100
+HEAD_LIMIT = 32 * KB
+
+# A client may make us wait for so long in all. What arrives gives it back, a second for each kilobyte: a slow line may
+# take hours for a video, a line that stands still or sends a byte now and then may not.
+PATIENCE_SECONDS = 30.0
+SLOWEST = 1 * KB  # bytes a second
+
 # A client that is cut off while it still writes sees a reset, not the answer: so read on for a while.
 DRAIN_BYTES = 64 * MB
 DRAIN_SECONDS = 10.0
 
 
 class BodyLimits:
-    """ASGI middleware: refuses bodies that are too large or encoded, so that the client sees why."""
+    """ASGI middleware: refuses what is too large, too slow or encoded, so that the client sees why."""
 
     def __init__(
         self,
@@ -43,11 +51,13 @@ class BodyLimits:
         limits: Mapping[str, int] = LIMITS,
         drain_bytes: int = DRAIN_BYTES,
         drain_seconds: float = DRAIN_SECONDS,
+        patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         self.app = app
         self.limits = limits
         self.drain_bytes = drain_bytes
         self.drain_seconds = drain_seconds
+        self.patience_seconds = patience_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -55,12 +65,13 @@ class BodyLimits:
             return
         limit = limit_of(scope["path"], self.limits)
         headers = Headers(scope=scope)
-        meter = _Meter(limit, receive, send)
+        meter = _Meter(limit, self.patience_seconds, receive, send)
         refusal = _refusal(headers, limit) or await self._serve(scope, meter)
         if refusal is None:
             return
-        # A client that expects a word from us first has not begun to write.
-        if not meter.finished and headers.get("expect", "").lower() != "100-continue":
+        # A client that expects a word from us first has not begun to write; one that is too slow has been waited for.
+        slow = isinstance(refusal, TooSlow)
+        if not meter.finished and not slow and headers.get("expect", "").lower() != "100-continue":
             await self._drain(receive)
         refusal.headers["Connection"] = "close"
         await answer_error(refusal, scope, receive, send)
@@ -69,9 +80,9 @@ class BodyLimits:
         try:
             await self.app(scope, meter.receive, meter.send)
         except Exception:
-            if meter.exceeded is None or meter.answered:
+            if meter.refused is None or meter.answered:
                 raise
-        return None if meter.answered else meter.exceeded
+        return None if meter.answered else meter.refused
 
     async def _drain(self, receive: Receive) -> None:
         left = self.drain_bytes
@@ -95,34 +106,57 @@ def limit_of(path: str, limits: Mapping[str, int] = LIMITS) -> int:
 class _Meter:
     """Counts one request's body, and keeps back what the application says to a body cut short."""
 
-    def __init__(self, limit: int, receive: Receive, send: Send) -> None:
-        self.exceeded: PayloadTooLarge | None = None
+    def __init__(self, limit: int, patience: float, receive: Receive, send: Send) -> None:
+        self.refused: ApiError | None = None
         self.answered = False
         self.finished = False  # the whole body has arrived: another read would wait for the client to hang up
         self._left = limit
         self._limit = limit
+        self._patience = self._most_patience = patience
         self._receive = receive
         self._send = send
 
     async def receive(self) -> Message:
-        if self.exceeded is not None:
-            raise self.exceeded
-        message = await self._receive()
+        if self.refused is not None:
+            raise self.refused
+        # Whoever waits after the body, or after the answer has begun, waits for the client to hang up.
+        over = self.finished or self.answered
+        message = await (self._receive() if over else self._receive_in_time())
         self.finished = not message.get("more_body")
         self._left -= len(message.get("body", b""))
         if self._left < 0:
-            self.exceeded = _too_large(self._limit)
-            raise self.exceeded
+            self.refused = _too_large(self._limit)
+            raise self.refused
+        return message
+
+    async def _receive_in_time(self) -> Message:
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
+        try:
+            async with asyncio.timeout(self._patience):
+                message = await self._receive()
+        except TimeoutError:
+            self.refused = TooSlow()
+            raise self.refused from None
+        earned = len(message.get("body", b"")) / SLOWEST
+        self._patience = min(self._most_patience, self._patience - (loop.time() - asked) + earned)
         return message
 
     async def send(self, message: Message) -> None:
         # The framework may have turned our exception into an answer of its own.
-        if self.exceeded is None or self.answered:
+        if self.refused is None or self.answered:
             self.answered = True
             await self._send(message)
 
 
 def _refusal(headers: Headers, limit: int) -> ApiError | None:
+    if len(headers) > MOST_HEADERS or sum(len(name) + len(value) for name, value in headers.raw) > HEAD_LIMIT:
+        return HeadTooLarge()
+    if "transfer-encoding" in headers and "content-length" in headers:
+        # A proxy in front of us may believe the other one, and take the rest of this body for a request.
+        return InvalidParameter(
+            "'Content-Length' must be absent where 'Transfer-Encoding' is sent.", param="Content-Length"
+        )
     # A few compressed kilobytes may become gigabytes.
     if headers.get("content-encoding", "identity").strip().lower() != "identity":
         return InvalidParameter(

@@ -14,7 +14,7 @@ from sqlmodel import col
 
 from app.context import Context
 from app.models import Account, Delivery, DeliveryStatus, File, Job, JobStatus, is_status
-from app.worker import archive, deliver, expire, poll, prune, submit, tidy, unsure
+from app.worker import archive, deliver, expire, poll, prune, strays, submit, tidy, unsure
 from app.worker.claims import served
 
 log = structlog.get_logger(__name__)
@@ -52,6 +52,7 @@ def lanes(ctx: Context, submits: int = 64) -> list[Lane]:
         Lane("tidy", lambda: tidy.claim(ctx), lambda it: tidy.tidy(ctx, it), 4),
         Lane("sweep", lambda: sweep(ctx), _nothing, 1),
         Lane("prune", lambda: prune.prune(ctx), _nothing, 1),
+        Lane("strays", strays.Sweep(ctx).step, _nothing, 1),
     ]
 
 
@@ -129,6 +130,7 @@ async def _pulse(ctx: Context, stopping: asyncio.Event) -> None:
             next_sweep = loop.time() + SWEEPS_EVERY
             ctx.wake.hint("sweep")
             ctx.wake.hint("prune")
+            ctx.wake.hint("strays")
         with suppress(TimeoutError):
             await asyncio.wait_for(stopping.wait(), PULSE * (1 + ctx.random.uniform(-0.2, 0.2)))
 

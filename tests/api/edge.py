@@ -15,6 +15,7 @@ from starlette.responses import StreamingResponse
 
 from app.api.json_body import read_json
 from app.api.middleware import install_middleware
+from app.api.wire import Wire
 from app.errors import NotFound, RateLimited
 
 
@@ -91,10 +92,10 @@ def add_failures(app: FastAPI) -> None:
 
 
 @asynccontextmanager
-async def served(app: Any) -> AsyncIterator[int]:
+async def served(app: Any, wire: type[Wire] = Wire) -> AsyncIterator[int]:
     """`app` behind a real server; gives its port."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", access_log=False))
+    server = uvicorn.Server(uvicorn.Config(app, http=wire, log_config=None, lifespan="off", access_log=False))
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield listener.getsockname()[1]

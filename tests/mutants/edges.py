@@ -1,8 +1,7 @@
 """What keeps strangers' input in bounds: repeats, callbacks, HeyGen's answers, receivers."""
 
-from tests.mutants.mutant import Mutant, without
+from tests.mutants.mutant import without
 
-ABSENCE = "tests/api/test_absent_database.py"
 SUBMIT = "tests/worker/test_submit.py"
 POLL = "tests/worker/test_poll.py"
 IDEMPOTENCY = "tests/api/test_idempotency.py"
@@ -14,7 +13,6 @@ WEBHOOKS = "tests/end_to_end/test_webhooks.py"
 DESTINATION = "tests/webhooks/test_destination.py"
 DESTINATION_HTTP = "tests/webhooks/test_destination_http.py"
 
-DATABASE_PY = "app/database.py"
 CALLBACKS_PY = "app/api/callbacks.py"
 IDEMPOTENCY_PY = "app/api/idempotency.py"
 SCHEMAS_PY = "app/heygen/schemas.py"
@@ -27,30 +25,6 @@ CLIENT_PY = "app/heygen/client.py"
 GATES_PY = "app/worker/gates.py"
 FORECAST_PY = "app/forecast.py"
 POLL_PY = "app/worker/poll.py"
-
-ABSENCE_MUTANTS = (
-    Mutant(
-        "dead connections are lent out",
-        DATABASE_PY,
-        (("if connection.driver_connection.is_closed():", "if False:"),),
-        (f"{ABSENCE}::test_no_caller_and_no_step_of_the_worker_notices_a_restart_between_two_requests",),
-        database="postgresql",
-    ),
-    without(
-        "an absent database is a defect of ours",
-        DATABASE_PY,
-        "if connecting or _means_absence(error):",
-        "if False:",
-        f"{ABSENCE}::test_whatever_is_asked_of_an_absent_database_is_a_503_and_its_return_is_enough",
-    ),
-    without(
-        "a disk that fills up is a defect of ours",
-        DATABASE_PY,
-        "    sqlite3.SQLITE_FULL,\n",
-        "",
-        f"{ABSENCE}::test_a_full_disk_takes_whole_videos_or_none",
-    ),
-)
 
 IDEMPOTENCY_MUTANTS = (
     without(

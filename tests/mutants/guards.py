@@ -2,7 +2,6 @@
 
 from tests.mutants.boundaries import BOUNDARY_MUTANTS
 from tests.mutants.edges import (
-    ABSENCE_MUTANTS,
     CALLBACKS_MUTANTS,
     DELIVERIES_MUTANTS,
     GATES_MUTANTS,
@@ -12,6 +11,7 @@ from tests.mutants.edges import (
 from tests.mutants.governor import GOVERNOR_MUTANTS, LOCKS_MUTANTS
 from tests.mutants.lifecycle import LIFECYCLE_MUTANTS
 from tests.mutants.submission import DOUBT_MUTANTS, LOOK_UPS_MUTANTS, PREPARATION_MUTANTS, SUBMISSION_MUTANTS
+from tests.mutants.surroundings import ABSENCE_MUTANTS, STRAYS_MUTANTS, WIRE_MUTANTS
 
 AREAS = {
     "lifecycle": LIFECYCLE_MUTANTS,
@@ -22,6 +22,8 @@ AREAS = {
     "doubt": DOUBT_MUTANTS,
     "look-ups": LOOK_UPS_MUTANTS,
     "absence": ABSENCE_MUTANTS,
+    "strays": STRAYS_MUTANTS,
+    "wire": WIRE_MUTANTS,
     "idempotency": IDEMPOTENCY_MUTANTS,
     "callbacks": CALLBACKS_MUTANTS,
     "polls": POLLS_MUTANTS,

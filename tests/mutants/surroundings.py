@@ -1,0 +1,105 @@
+"""What is around us: a database that goes away, lines that carry anything, a disk that remembers crashes."""
+
+from tests.mutants.mutant import Mutant, without
+
+ABSENCE = "tests/api/test_absent_database.py"
+STRAYS = "tests/worker/test_strays.py"
+WIRE = "tests/api/test_wire.py"
+
+BODY_LIMITS_PY = "app/api/body_limits.py"
+DATABASE_PY = "app/database.py"
+STRAYS_PY = "app/worker/strays.py"
+WIRE_PY = "app/api/wire.py"
+
+ABSENCE_MUTANTS = (
+    Mutant(
+        "dead connections are lent out",
+        DATABASE_PY,
+        (("if connection.driver_connection.is_closed():", "if False:"),),
+        (f"{ABSENCE}::test_no_caller_and_no_step_of_the_worker_notices_a_restart_between_two_requests",),
+        database="postgresql",
+    ),
+    without(
+        "an absent database is a defect of ours",
+        DATABASE_PY,
+        "if connecting or _means_absence(error):",
+        "if False:",
+        f"{ABSENCE}::test_whatever_is_asked_of_an_absent_database_is_a_503_and_its_return_is_enough",
+    ),
+    without(
+        "a disk that fills up is a defect of ours",
+        DATABASE_PY,
+        "    sqlite3.SQLITE_FULL,\n",
+        "",
+        f"{ABSENCE}::test_a_full_disk_takes_whole_videos_or_none",
+    ),
+)
+
+WIRE_MUTANTS = (
+    without(
+        "noise is answered in the server's words",
+        WIRE_PY,
+        "def send_400_response(",
+        "def send_400_envelope(",
+        f"{WIRE}::test_what_is_no_http_is_told_so_in_the_envelope",
+    ),
+    without(
+        "a head may take for ever",
+        WIRE_PY,
+        "self.loop.call_later(self.head_seconds, self._give_up)",
+        "None",
+        f"{WIRE}::test_a_head_that_does_not_end_ends_the_connection",
+    ),
+    without(
+        "a body may take for ever",
+        BODY_LIMITS_PY,
+        "asyncio.timeout(self._patience)",
+        "asyncio.timeout(None)",
+        f"{WIRE}::test_a_body_that_comes_too_slowly_is_waited_for_no_longer",
+    ),
+    without(
+        "any number of headers",
+        BODY_LIMITS_PY,
+        "if len(headers) > MOST_HEADERS or ",
+        "if ",
+        f"{WIRE}::test_heads_have_a_size",
+    ),
+    without(
+        "a body has two lengths",
+        BODY_LIMITS_PY,
+        'if "transfer-encoding" in headers and "content-length" in headers:',
+        "if False:",
+        f"{WIRE}::test_what_is_no_http_is_told_so_in_the_envelope",
+    ),
+)
+
+STRAYS_MUTANTS = (
+    without(
+        "a file may lose its row to be",
+        STRAYS_PY,
+        " if found.written_at < before]",
+        "]",
+        f"{STRAYS}::test_an_upload_whose_process_died_before_its_row_is_removed_after_a_day",
+    ),
+    without(
+        "the files of assets are swept away",
+        STRAYS_PY,
+        "if tenant_id in known and key not in named]",
+        "if tenant_id in known]",
+        f"{STRAYS}::test_the_file_of_an_asset_stays_whatever_its_age",
+    ),
+    without(
+        "the copies of videos are swept away",
+        STRAYS_PY,
+        "if job_id in known and key not in named]",
+        "if job_id in known]",
+        f"{STRAYS}::test_a_copy_that_an_archiver_could_not_record_is_removed_and_the_recorded_one_stays",
+    ),
+    without(
+        "the files of another database are swept away",
+        STRAYS_PY,
+        "if job_id in known and key",
+        "if key",
+        f"{STRAYS}::test_files_of_another_database_and_of_no_form_of_ours_stay",
+    ),
+)

@@ -1,0 +1,106 @@
+"""Files that a crash left without a row are removed in time; no other file ever is."""
+
+import os
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+from app.models import Tenant
+from app.worker.strays import FILES_A_STEP, Sweep
+from tests.api.callers import PHOTO, caller, fetch
+from tests.worker.conftest import Bench
+
+OLD = timedelta(days=1, seconds=1)
+YOUNG = timedelta(hours=23)
+
+
+async def lay(bench: Bench, key: str, age: timedelta = OLD) -> str:
+    """A file in the storage, written so long ago."""
+
+    async def bytes_of_it() -> AsyncIterator[bytes]:
+        yield b"left behind"
+
+    await bench.context.storage.put(key, bytes_of_it())
+    written_long_ago(bench, key, age)
+    return key
+
+
+def written_long_ago(bench: Bench, key: str, age: timedelta = OLD) -> None:
+    written = (bench.clock.now() - age).timestamp()
+    os.utime(bench.context.storage.path(key), (written, written))
+
+
+async def there(bench: Bench, key: str) -> bool:
+    return await bench.context.storage.size(key) is not None
+
+
+async def sweep_all(bench: Bench) -> None:
+    sweep = Sweep(bench.context)
+    while await sweep.step():
+        pass
+
+
+async def test_an_upload_whose_process_died_before_its_row_is_removed_after_a_day(bench: Bench) -> None:
+    folder = f"assets/{bench.tenant.id}"
+    stray = await lay(bench, f"{folder}/stray")
+    perhaps_under_way = await lay(bench, f"{folder}/young", YOUNG)
+    await sweep_all(bench)
+    assert not await there(bench, stray)
+    assert await there(bench, perhaps_under_way)
+    bench.clock.advance(timedelta(hours=2))
+    await sweep_all(bench)
+    assert not await there(bench, perhaps_under_way)
+
+
+async def test_the_file_of_an_asset_stays_whatever_its_age(bench: Bench) -> None:
+    async with caller(bench.context, await bench.account(), "uploader") as api:
+        answer = await api.post("/v3/assets", files={"file": PHOTO.read_bytes()})
+        asset = answer.json()["data"]
+        walk = bench.context.storage.walk("assets")
+        (kept,) = [found.key for found in await walk.next(10)]
+        written_long_ago(bench, kept, timedelta(days=400))
+        await sweep_all(bench)
+        assert (await fetch(asset["url"])).content == PHOTO.read_bytes()
+        assert (await api.delete(f"/v3/assets/{asset['asset_id']}")).status_code == 200
+        await sweep_all(bench)
+        assert await there(bench, kept), "its row exists"
+
+
+async def test_a_copy_that_an_archiver_could_not_record_is_removed_and_the_recorded_one_stays(
+    bench: Bench,
+) -> None:
+    await bench.queue()
+    await bench.settle()
+    job = await bench.job()
+    copies = [found.key for found in await bench.context.storage.walk("videos").next(10)]
+    assert copies
+    for key in copies:
+        written_long_ago(bench, key, timedelta(days=400))
+    stray = await lay(bench, f"videos/{job.id}/video-99")
+    await sweep_all(bench)
+    assert not await there(bench, stray)
+    assert [await there(bench, key) for key in copies] == [True] * len(copies)
+
+
+async def test_files_of_another_database_and_of_no_form_of_ours_stay(bench: Bench, tenant: Tenant) -> None:
+    strangers = [
+        await lay(bench, key)
+        for key in (
+            "assets/another-tenant/a1",
+            "videos/another-job/video-1",
+            "assets/loose",
+            f"assets/{tenant.id}-more/a/b/c",
+            f"exports/{tenant.id}/a1",
+        )
+    ]
+    await sweep_all(bench)
+    assert [await there(bench, key) for key in strangers] == [True] * len(strangers)
+
+
+async def test_a_step_looks_at_so_many_files_and_the_next_one_goes_on_from_there(bench: Bench) -> None:
+    strays = [await lay(bench, f"assets/{bench.tenant.id}/{number}") for number in range(FILES_A_STEP + 5)]
+    sweep = Sweep(bench.context)
+    left = []
+    for _ in range(2):
+        assert await sweep.step()
+        left.append(sum([await there(bench, key) for key in strays]))
+    assert left == [5, 0]
