@@ -133,8 +133,13 @@ async def working(context: Context) -> AsyncIterator[None]:
 
 async def answer(context: Context, listener: socket.socket) -> None:
     """Answer requests until the process is told to stop, by Ctrl-C or by SIGTERM, and let those under way end."""
+    await answer_with(create_api(context), listener)
+
+
+async def answer_with(app: FastAPI, listener: socket.socket) -> None:
+    """Answer with an application whose context is set."""
     config = uvicorn.Config(
-        create_api(context),
+        app,
         http=Wire,
         lifespan="off",
         log_config=None,

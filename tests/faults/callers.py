@@ -61,6 +61,12 @@ class Callers:
         self._stopping = True
         await asyncio.gather(*self._tasks)
 
+    async def give_up(self) -> None:
+        """Ask no more, whatever is still open."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     def webhooks(self, receiver: Receiver) -> list[Webhook]:
         """What the receiver got; it answered in the order in which they came."""
         return [

@@ -21,10 +21,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import httpx
+from fastapi import FastAPI
+
+from app.api.app import create_api
 from app.clock import Clock
 from app.context import Context
 from app.database import Database
-from app.main import Address, answer, listen, service, working
+from app.main import Address, answer_with, listen, service, working
 from app.observability import configure_logs
 from app.settings import read_settings
 
@@ -79,6 +83,15 @@ class Life:
     nth: int = 1
 
 
+@dataclass(frozen=True)
+class Nest:
+    """What all children are given."""
+
+    shared: Shared
+    listener: socket.socket
+    app: FastAPI
+
+
 class Suicide:
     """A failpoint that ends its own process the hard way."""
 
@@ -105,20 +118,27 @@ def opened(listener: socket.socket) -> AbstractAsyncContextManager[Context]:
     return service(read_settings(os.environ | {"PUBLIC_URL": address.loopback}), address)
 
 
-async def warm_up(listener: socket.socket) -> None:
-    """Once, before the first fork: what is imported and made here on the first use, no child has to make again."""
-    async with opened(listener):
-        pass
+async def warm_up(listener: socket.socket) -> FastAPI:
+    """The API, which has answered once: what is imported and made on the first use, no child has to make again."""
+    app = create_api()
+    async with opened(listener) as context:
+        app.state.context = context
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://nursery") as api:
+            for path in ("/v3/videos", "/nowhere"):
+                await api.post(path, json={})
+    return app
 
 
-async def live(life: Life, shared: Shared, listener: socket.socket) -> None:
+async def live(life: Life, nest: Nest) -> None:
     """The whole service, as `greenroom serve` runs it, on a clock and failpoints of ours."""
-    async with opened(listener) as made:
-        context = replace(made, clock=MovedClock(shared), failpoint=Suicide(life))
-        filling = asyncio.create_task(fill(context, shared))
+    async with opened(nest.listener) as made:
+        context = replace(made, clock=MovedClock(nest.shared), failpoint=Suicide(life))
+        nest.app.state.context = context
+        filling = asyncio.create_task(fill(context, nest.shared))
         async with working(context):
             tell(ready=os.getpid())
-            await answer(context, listener)
+            await answer_with(nest.app, nest.listener)
         filling.cancel()
 
 
@@ -138,7 +158,7 @@ async def limit_pages(database: Database, pages: int) -> None:
         await connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
 
 
-def fork(life: Life, shared: Shared, listener: socket.socket) -> None:
+def fork(life: Life, nest: Nest) -> None:
     """One more child."""
     parent = os.getpid()
     child = os.fork()
@@ -153,7 +173,7 @@ def fork(life: Life, shared: Shared, listener: socket.socket) -> None:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        asyncio.run(live(life, shared, listener))
+        asyncio.run(live(life, nest))
         code = 0
     except Exception as error:  # noqa: BLE001 -- whatever ends a service is told, and never runs on in the parent's code
         sys.stderr.write(f"a service ended: {error!r}\n")
@@ -183,7 +203,7 @@ def main() -> None:
     os.set_blocking(wake, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     with listen() as listener:
-        asyncio.run(warm_up(listener))
+        nest = Nest(shared, listener, asyncio.run(warm_up(listener)))
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         tell(port=listener.getsockname()[1])
         unread = b""
@@ -198,17 +218,17 @@ def main() -> None:
                     return
                 *lines, unread = (unread + more).split(b"\n")
                 for line in lines:
-                    obey(json.loads(line), shared, listener)
+                    obey(json.loads(line), nest)
 
 
-def obey(order: dict[str, Any], shared: Shared, listener: socket.socket) -> None:
+def obey(order: dict[str, Any], nest: Nest) -> None:
     """Do one thing."""
     if "live" in order:
-        fork(Life(**order["live"]), shared, listener)
+        fork(Life(**order["live"]), nest)
     if "ahead" in order:
-        shared.ahead = order["ahead"]
+        nest.shared.ahead = order["ahead"]
     if "pages" in order:
-        shared.pages = order["pages"]
+        nest.shared.pages = order["pages"]
 
 
 if __name__ == "__main__":

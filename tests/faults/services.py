@@ -31,10 +31,10 @@ class Child:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
-    async def begins(self) -> None:
-        """Wait until it works, or has ended before that."""
+    async def begins(self, within: float = STARTS_WITHIN) -> None:
+        """Wait until it works, or has ended before that, or so long."""
         first = [asyncio.create_task(event.wait()) for event in (self.ready, self.over)]
-        await asyncio.wait(first, timeout=STARTS_WITHIN, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(first, timeout=within, return_when=asyncio.FIRST_COMPLETED)
         for task in first:
             task.cancel()
 

@@ -23,5 +23,5 @@ async def test_services_killed_at_any_moment_lose_and_double_nothing(
 ) -> None:
     result = await kill_services(tmp_path, KILLS, SEED, server_url)
     assert not result.violations, "\n".join([*result.violations, result.log])
-    assert result.counts["kills"] == KILLS
+    assert result.counts["kills"] >= KILLS
     assert result.counts["promised"] > 0

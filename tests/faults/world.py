@@ -147,7 +147,7 @@ async def world(
             httpx.AsyncClient(base_url=services.url, headers={"x-api-key": key}, timeout=5)
         )
         callers = Callers(api, tenant_id, hook, random)
-        stack.push_async_callback(callers.stop)
+        stack.push_async_callback(callers.give_up)
         made = World(simulator, services, receiver, database, callers, random, folder)
         await made.told("PUT", "/timeline", {"look_seconds": 0.2})
         yield made
