@@ -29,6 +29,7 @@ class Account(SQLModel, table=True):
     refused_code: str | None = None  # the last 402 or 403 code, and how many jobs met it in a row
     refused_count: int = 0
     accepted_at: datetime | None = None  # the last create that HeyGen accepted
+    turn: float = 0  # how far the turns of its tenants have come
     created_at: datetime
 
 
@@ -43,6 +44,7 @@ class Tenant(SQLModel, table=True):
     account_wide: bool = False  # sees the whole HeyGen account
     weight: int = 1
     slot_cap: int | None = None
+    turn: float = 0  # after its last start; each start costs 1 ÷ weight
     created_at: datetime
     disabled_at: datetime | None = None
 

@@ -164,10 +164,12 @@ def _due(instant: Mapped[Any], now: datetime, *conditions: ColumnElement[bool]) 
 
 
 def _queued(account_id: str, now: datetime) -> ColumnElement[bool]:
-    """Whether the account has a job that may be sent now."""
-    ready = col(Job.due_at).is_(None) | (col(Job.due_at) <= now)
-    queue = select(col(Job.id)).where(
-        col(Job.account_id) == account_id, is_status(JobStatus.QUEUED), col(Job.waits_for_id).is_(None), ready
+    """Whether the account has a job that may be sent now: one that is ready, or one whose delay is over."""
+    waiting = (
+        col(Job.account_id) == account_id,
+        is_status(JobStatus.QUEUED),
+        col(Job.waits_for_id).is_(None),
     )
-    first = queue.order_by(col(Job.tenant_id), col(Job.rank), col(Job.id)).limit(1)
-    return first.scalar_subquery().isnot(None)
+    ready = select(col(Job.id)).where(*waiting, col(Job.due_at).is_(None))
+    first = ready.order_by(col(Job.tenant_id), col(Job.rank), col(Job.id)).limit(1)
+    return or_(first.scalar_subquery().isnot(None), _due(col(Job.due_at), now, *waiting))

@@ -30,6 +30,7 @@ def upgrade() -> None:
         sa.Column("refused_code", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("refused_count", sa.Integer(), nullable=False),
         sa.Column("accepted_at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
+        sa.Column("turn", sa.Float(), nullable=False),
         sa.Column("created_at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("name"),
@@ -45,6 +46,7 @@ def upgrade() -> None:
         sa.Column("account_wide", sa.Boolean(), nullable=False),
         sa.Column("weight", sa.Integer(), nullable=False),
         sa.Column("slot_cap", sa.Integer(), nullable=True),
+        sa.Column("turn", sa.Float(), nullable=False),
         sa.Column("created_at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
         sa.Column("disabled_at", sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
         sa.ForeignKeyConstraint(
@@ -233,11 +235,18 @@ def upgrade() -> None:
             postgresql_where=sa.text("status = 'processing'"),
         )
         batch_op.create_index(
+            "jobs_delayed",
+            ["account_id", "due_at", "tenant_id"],
+            unique=False,
+            sqlite_where=sa.text("status = 'queued' AND waits_for_id IS NULL AND due_at IS NOT NULL"),
+            postgresql_where=sa.text("status = 'queued' AND waits_for_id IS NULL AND due_at IS NOT NULL"),
+        )
+        batch_op.create_index(
             "jobs_queue",
             ["account_id", "tenant_id", "rank", "id"],
             unique=False,
-            sqlite_where=sa.text("status = 'queued' AND waits_for_id IS NULL"),
-            postgresql_where=sa.text("status = 'queued' AND waits_for_id IS NULL"),
+            sqlite_where=sa.text("status = 'queued' AND waits_for_id IS NULL AND due_at IS NULL"),
+            postgresql_where=sa.text("status = 'queued' AND waits_for_id IS NULL AND due_at IS NULL"),
         )
         batch_op.create_index(
             "jobs_slots",
@@ -577,9 +586,14 @@ def downgrade() -> None:
             postgresql_where=sa.text("slot_account_id IS NOT NULL"),
         )
         batch_op.drop_index(
+            "jobs_delayed",
+            sqlite_where=sa.text("status = 'queued' AND waits_for_id IS NULL AND due_at IS NOT NULL"),
+            postgresql_where=sa.text("status = 'queued' AND waits_for_id IS NULL AND due_at IS NOT NULL"),
+        )
+        batch_op.drop_index(
             "jobs_queue",
-            sqlite_where=sa.text("status = 'queued' AND waits_for_id IS NULL"),
-            postgresql_where=sa.text("status = 'queued' AND waits_for_id IS NULL"),
+            sqlite_where=sa.text("status = 'queued' AND waits_for_id IS NULL AND due_at IS NULL"),
+            postgresql_where=sa.text("status = 'queued' AND waits_for_id IS NULL AND due_at IS NULL"),
         )
         batch_op.drop_index(
             "jobs_processing",
