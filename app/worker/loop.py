@@ -74,7 +74,7 @@ async def run(ctx: Context, stopping: asyncio.Event, submits: int = 64) -> None:
     running = [asyncio.create_task(_run_lane(ctx, lane, stopping)) for lane in all_lanes]
     await stopping.wait()
     for lane in all_lanes:
-        ctx.wake.hint(lane.name)
+        ctx.wake.stir(lane.name)
     await asyncio.wait(running, timeout=GRACE.total_seconds())
     for task in (*running, pulse):
         task.cancel()
@@ -95,7 +95,7 @@ async def _run_lane(ctx: Context, lane: Lane, stopping: asyncio.Event) -> None:
                 tasks.create_task(_perform(lane, claimed, places))
                 continue
             places.release()
-            await wake.wait()
+            await ctx.wake.rest(lane.name)
 
 
 async def _perform(lane: Lane, claimed: Any, places: asyncio.Semaphore) -> None:
@@ -122,13 +122,13 @@ async def _pulse(ctx: Context, stopping: asyncio.Event) -> None:
     while not stopping.is_set():
         try:
             for name in await due_lanes(ctx):
-                ctx.wake.hint(name)
+                ctx.wake.stir(name)
         except Exception:
             log.exception("pulse_failed")
         if loop.time() >= next_sweep:
             next_sweep = loop.time() + SWEEPS_EVERY
-            ctx.wake.hint("sweep")
-            ctx.wake.hint("prune")
+            ctx.wake.stir("sweep")
+            ctx.wake.stir("prune")
         with suppress(TimeoutError):
             await asyncio.wait_for(stopping.wait(), PULSE * (1 + ctx.random.uniform(-0.2, 0.2)))
 
