@@ -1,7 +1,7 @@
 """What the API and every step of the worker are given: the parts of one running service."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
@@ -70,18 +70,35 @@ class Links:
 
 
 class Wake:
-    """Tells a lane of this process that work is due now; the sweep of due rows is the guarantee."""
+    """Tells lanes that work is due now; the sweep of due rows is the guarantee."""
 
     def __init__(self) -> None:
         self._events: dict[str, asyncio.Event] = {}
+        self._resting: set[str] = set()
+        self.tell_others: Callable[[str], None] | None = None  # set where there may be other processes
 
     def hint(self, lane: str) -> None:
-        """There may be work for this lane."""
+        """There may be work for this lane: here where it rests, else wherever it does."""
+        if self.tell_others is not None and lane not in self._resting:
+            self.tell_others(lane)
         self.event(lane).set()
+
+    def stir(self, lane: str) -> None:
+        """There may be work for this lane, which other processes know themselves."""
+        if lane in self._events:
+            self._events[lane].set()
 
     def event(self, lane: str) -> asyncio.Event:
         """The event that a lane waits for, and clears."""
         return self._events.setdefault(lane, asyncio.Event())
+
+    async def rest(self, lane: str) -> None:
+        """Wait for a hint. A lane that works does not rest, nor does one that no worker runs here."""
+        self._resting.add(lane)
+        try:
+            await self.event(lane).wait()
+        finally:
+            self._resting.discard(lane)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from app.connections import Connections, Timeouts
 from app.context import Context, Links, Pace, Terms
 from app.database import Database
 from app.models import Account
+from app.notices import hearing
 from app.secrets import Secrets, load_or_create
 from app.settings import HEYGEN, Settings
 from app.simulator.app import Options, Simulator
@@ -113,6 +114,8 @@ async def service(settings: Settings, address: Address) -> AsyncIterator[Context
             await expire.end_leases(context)
         _announce(context, held, embedded=embedded)
         await stack.enter_async_context(_connecting(context, connections))
+        if not database.is_sqlite:
+            await stack.enter_async_context(hearing(database, context.wake))
         yield context
 
 

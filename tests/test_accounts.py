@@ -22,8 +22,10 @@ from app.settings import Settings, read_settings
 from app.simulator.app import Options, Simulator
 from app.simulator.server import running
 from app.worker import submit
+from app.worker.loop import due_lanes
 from tests.conftest import START
 from tests.factories import make_account, make_tenant, queue_job
+from tests.statements import recording
 
 KEYS = "used-in-tests-alone-and-nowhere-else"
 
@@ -84,6 +86,9 @@ async def test_each_account_renders_the_jobs_of_its_own_tenants(
             jobs.append(await queue_job(database, secrets, tenant, Clock().now()))
         async with service(here, Address()) as context:
             assert {first.id, second.id} <= set(context.connections)
+            with recording(context.database) as statements:
+                assert "submit" in await due_lanes(context)
+            assert len(statements) == 1, "however many accounts there are"
             while await submit.submit_next(context):
                 pass
         billed = [[row.idempotency_key for row in it.ledger()] for it in (one, other)]

@@ -5,15 +5,15 @@ from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 
 from app import governor, lifecycle
-from app.database import Database
+from app.database import Database, DatabaseAway
 from app.lifecycle import By, Released
 from app.models import Account, Job, Tenant
 from app.secrets import Secrets
 from tests.conftest import START
 from tests.factories import make_tenant, queue_job, queue_look
+from tests.halls import seat
 
 LEASE = timedelta(minutes=3)
 MINUTE = timedelta(minutes=1)
@@ -42,6 +42,13 @@ async def take(database: Database, account: Account, now: datetime = START) -> J
         return await lifecycle.claim(session, job_id, LEASE, By("worker", now)) if job_id else None
 
 
+async def test_an_account_has_no_more_jobs_under_way_than_it_may(
+    database: Database, account: Account
+) -> None:
+    hall = await seat(database, account, [(1, 3), (5, 3)], slots=3)
+    assert [await hall.start() is not None for _ in range(5)] == [True, True, True, False, False]
+
+
 async def test_a_tenant_gets_no_more_slots_than_it_may_have(
     database: Database, account: Account, secrets: Secrets
 ) -> None:
@@ -61,9 +68,9 @@ async def test_what_goes_back_gives_its_slot_to_others_and_waits_its_time(
         back = Released("not_sent", START + MINUTE)
         assert await lifecycle.apply(session, queued.id, back, By("worker", START))
     assert await following(database, account) is None
-    assert await following(database, account, START + MINUTE) == queued.id
     other = await queue_job(database, secrets, tenant, START)
     assert await following(database, account) == other.id
+    assert await following(database, account, START + MINUTE) == queued.id, "its old place"
 
 
 async def test_a_video_that_waits_for_its_look_holds_up_nobody(
@@ -120,6 +127,57 @@ async def test_only_an_operator_ends_what_an_operator_paused(
     assert await following(database, account) == queued.id
 
 
+async def test_a_tenant_with_a_long_queue_starves_nobody(database: Database, account: Account) -> None:
+    hall = await seat(database, account, [(1, 200), *[(1, 4)] * 20], slots=4)
+    log = await hall.render(120)
+    small = hall.tenants[1:]
+    assert max(log.index(tenant) for tenant in small) <= len(small), "all start within one round"
+    assert {log[: 4 * 21].count(tenant) for tenant in small} == {4}, "and end within four"
+
+
+@pytest.mark.parametrize("slots", [3, 20])
+async def test_starts_are_shared_by_weight(database: Database, account: Account, slots: int) -> None:
+    hall = await seat(database, account, [(weight, 130) for weight in (1, 2, 5)], slots)
+    log = await hall.render(160)
+    for tenant, weight in zip(hall.tenants, (1, 2, 5), strict=True):
+        assert log[slots:].count(tenant) == pytest.approx((160 - slots) * weight / 8, rel=0.1)
+
+
+async def test_long_renders_do_not_take_all_slots(database: Database, account: Account) -> None:
+    hall = await seat(database, account, [(1, 30), (1, 60)], slots=6)
+    long, short = hall.tenants
+    running: list[Job] = []
+    for _ in range(50):
+        if len(running) == 6:  # only what is short ends
+            ending = next(job for job in running if job.tenant_id == short)
+            running.remove(ending)
+            await hall.end(ending.id)
+        started = await hall.start()
+        assert started is not None
+        running.append(started)
+    assert [job.tenant_id for job in running].count(long) == 3
+
+
+async def test_who_comes_back_does_not_catch_up_on_what_it_did_not_want(
+    database: Database, account: Account
+) -> None:
+    hall = await seat(database, account, [(1, 40), (1, 0)], slots=1)
+    await hall.render(20)
+    await hall.queue(hall.tenants[1], 20)
+    log = await hall.render(10)
+    assert log.count(hall.tenants[1]) in {5, 6}, "half of them, and one or two more at first"
+
+
+async def test_jobs_that_wait_their_time_are_not_stepped_over_at_each_claim(
+    database: Database, account: Account
+) -> None:
+    hall = await seat(database, account, [(1, 3)], slots=10)
+    await hall.queue(hall.tenants[0], 250, rank=-1, due_at=START + MINUTE)
+    assert len(await hall.render(10)) == 3
+    later = START + MINUTE
+    assert len(await hall.render(260, later)) == 250, "and none of them is forgotten"
+
+
 @pytest.mark.parametrize("engine_name", ["postgresql"])  # SQLite has one writer anyway
 async def test_whoever_counts_slots_keeps_others_from_counting_until_the_slot_is_taken(
     database: Database, account: Account, queued: Job
@@ -136,5 +194,5 @@ async def test_whoever_counts_slots_keeps_others_from_counting_until_the_slot_is
     async with database.begin() as session:
         assert await governor.next_job(session, account.id, START) == queued.id
         counted.set()
-        with pytest.raises(DBAPIError, match="lock timeout"):
+        with pytest.raises(DatabaseAway, match="55P03"):
             await other

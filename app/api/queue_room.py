@@ -16,6 +16,8 @@ from app.models import Job, JobStatus, is_status
 from app.tenancy import Caller
 
 COUNTED_EVERY = timedelta(seconds=5)
+_READY, _DELAYED = col(Job.due_at).is_(None), col(Job.due_at).isnot(None)
+
 RETRY_AFTER = 30
 """Seconds: the longest that HeyGen's client waits."""
 
@@ -57,8 +59,10 @@ async def _count(ctx: Context, caller: Caller) -> int:
         is_status(JobStatus.QUEUED),
         col(Job.waits_for_id).is_(None),
     )
+    # Two indexes: one of the jobs that are ready, one of those that went back for a while.
+    ready, delayed = (queued.where(it).scalar_subquery() for it in (_READY, _DELAYED))
     async with ctx.database.begin() as session:
-        return await session.scalar(queued) or 0
+        return await session.scalar(select(ready + delayed)) or 0
 
 
 def get_room(request: Request) -> QueueRoom:

@@ -29,6 +29,8 @@ class Account(SQLModel, table=True):
     refused_code: str | None = None  # the last 402 or 403 code, and how many jobs met it in a row
     refused_count: int = 0
     accepted_at: datetime | None = None  # the last create that HeyGen accepted
+    # How far the turns of its tenants have come.
+    turn: float = Field(default=0, sa_column_kwargs={"server_default": "0"})
     created_at: datetime
 
 
@@ -43,6 +45,8 @@ class Tenant(SQLModel, table=True):
     account_wide: bool = False  # sees the whole HeyGen account
     weight: int = 1
     slot_cap: int | None = None
+    # After its last start; each start costs 1 ÷ weight.
+    turn: float = Field(default=0, sa_column_kwargs={"server_default": "0"})
     created_at: datetime
     disabled_at: datetime | None = None
 

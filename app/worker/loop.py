@@ -75,7 +75,7 @@ async def run(ctx: Context, stopping: asyncio.Event, submits: int = 64) -> None:
     running = [asyncio.create_task(_run_lane(ctx, lane, stopping)) for lane in all_lanes]
     await stopping.wait()
     for lane in all_lanes:
-        ctx.wake.hint(lane.name)
+        ctx.wake.stir(lane.name)
     await asyncio.wait(running, timeout=GRACE.total_seconds())
     for task in (*running, pulse):
         task.cancel()
@@ -96,7 +96,7 @@ async def _run_lane(ctx: Context, lane: Lane, stopping: asyncio.Event) -> None:
                 tasks.create_task(_perform(lane, claimed, places))
                 continue
             places.release()
-            await wake.wait()
+            await ctx.wake.rest(lane.name)
 
 
 async def _perform(lane: Lane, claimed: Any, places: asyncio.Semaphore) -> None:
@@ -123,14 +123,14 @@ async def _pulse(ctx: Context, stopping: asyncio.Event) -> None:
     while not stopping.is_set():
         try:
             for name in await due_lanes(ctx):
-                ctx.wake.hint(name)
+                ctx.wake.stir(name)
         except Exception:
             log.exception("pulse_failed")
         if loop.time() >= next_sweep:
             next_sweep = loop.time() + SWEEPS_EVERY
-            ctx.wake.hint("sweep")
-            ctx.wake.hint("prune")
-            ctx.wake.hint("strays")
+            ctx.wake.stir("sweep")
+            ctx.wake.stir("prune")
+            ctx.wake.stir("strays")
         with suppress(TimeoutError):
             await asyncio.wait_for(stopping.wait(), PULSE * (1 + ctx.random.uniform(-0.2, 0.2)))
 
@@ -166,10 +166,12 @@ def _due(instant: Mapped[Any], now: datetime, *conditions: ColumnElement[bool]) 
 
 
 def _queued(account_id: str, now: datetime) -> ColumnElement[bool]:
-    """Whether the account has a job that may be sent now."""
-    ready = col(Job.due_at).is_(None) | (col(Job.due_at) <= now)
-    queue = select(col(Job.id)).where(
-        col(Job.account_id) == account_id, is_status(JobStatus.QUEUED), col(Job.waits_for_id).is_(None), ready
+    """Whether the account has a job that may be sent now: one that is ready, or one whose delay is over."""
+    waiting = (
+        col(Job.account_id) == account_id,
+        is_status(JobStatus.QUEUED),
+        col(Job.waits_for_id).is_(None),
     )
-    first = queue.order_by(col(Job.tenant_id), col(Job.rank), col(Job.id)).limit(1)
-    return first.scalar_subquery().isnot(None)
+    ready = select(col(Job.id)).where(*waiting, col(Job.due_at).is_(None))
+    first = ready.order_by(col(Job.tenant_id), col(Job.rank), col(Job.id)).limit(1)
+    return or_(first.scalar_subquery().isnot(None), _due(col(Job.due_at), now, *waiting))

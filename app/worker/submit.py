@@ -62,7 +62,8 @@ async def claim(ctx: Context) -> Submittable | None:
 
     A job that turns out to wait for its look, or to be unusable, is moved on at once and the next one is tried.
     """
-    for account_id in ctx.connections:
+    # In any order: the first must not have every turn, for as long as it has free slots.
+    for account_id in ctx.random.sample([*ctx.connections], len(ctx.connections)):
         while True:
             async with ctx.database.begin() as session:
                 now = ctx.clock.now()

@@ -1,5 +1,6 @@
 """The guards of the core, each with what the code would be without it, and the tests that notice."""
 
+from tests.mutants.accounts import ACCOUNTS_MUTANTS, NOTICES_MUTANTS
 from tests.mutants.boundaries import BOUNDARY_MUTANTS
 from tests.mutants.edges import (
     CALLBACKS_MUTANTS,
@@ -17,6 +18,8 @@ AREAS = {
     "lifecycle": LIFECYCLE_MUTANTS,
     "governor": GOVERNOR_MUTANTS,
     "locks": LOCKS_MUTANTS,
+    "accounts": ACCOUNTS_MUTANTS,
+    "notices": NOTICES_MUTANTS,
     "submission": SUBMISSION_MUTANTS,
     "preparation": PREPARATION_MUTANTS,
     "doubt": DOUBT_MUTANTS,

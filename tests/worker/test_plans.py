@@ -49,8 +49,9 @@ WHOLE = re.compile(
 
 # What the plans of each step must name: an index, or the column that a unique one is searched by.
 STEPS = {
-    "pulse": "jobs_queue jobs_unsure jobs_processing jobs_owed jobs_deadline jobs_submitting deliveries_due files_due",
-    "submit": "jobs_queue jobs_slots submissions_of_job",
+    "pulse": "jobs_queue jobs_delayed jobs_unsure jobs_processing jobs_owed jobs_deadline jobs_submitting"
+    " deliveries_due files_due",
+    "submit": "jobs_queue jobs_delayed jobs_slots submissions_of_job",
     "poll": "jobs_processing",
     "poll_soon": "jobs_processing",
     "give_back": "jobs",
@@ -125,6 +126,8 @@ async def crowd(bench: Bench, account: Account, finished: int, queued: int) -> N
     jobs: list[tuple[int, dict[str, Any]]] = [
         (finished, NEW | {"heygen_id": numbered("h")}),
         (queued, OPEN | {"status": "queued"}),
+        (queued, OPEN | {"status": "queued", "due_at": now + timedelta(hours=1)}),
+        (5, OPEN | {"status": "queued", "due_at": now}),
         (5, OPEN | {"status": "queued", "deadline_at": now}),
         (20, OPEN | {"status": "queued", "waits_for_id": FIRST_ID}),
         (5, held | {"status": "submitting", "lease_until": now}),

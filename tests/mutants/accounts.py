@@ -1,0 +1,70 @@
+"""What keeps several accounts, and several processes, out of each other's way."""
+
+from tests.mutants.mutant import Mutant, without
+
+ACCOUNTS = "tests/test_accounts.py"
+NOTICES = "tests/test_notices.py"
+
+ACCOUNTS_PY, CONNECTIONS_PY = "app/accounts.py", "app/connections.py"
+
+ACCOUNTS_MUTANTS = (
+    without(
+        "tenants leave an account with a stored key",
+        ACCOUNTS_PY,
+        "        col(Account.key_encrypted).is_(None), col(Account.id) != account.id\n",
+        "        col(Account.id) != account.id\n",
+        f"{ACCOUNTS}::test_tenants_follow_the_environments_key_but_not_away_from_a_stored_one",
+    ),
+    without(
+        "a new key ends an operator's pause",
+        ACCOUNTS_PY,
+        "    if account.probe_at is not None:",
+        "    if True:",
+        f"{ACCOUNTS}::test_a_new_key_ends_the_pause_of_the_old_one_but_not_an_operators",
+    ),
+    without(
+        "a free service begins to spend",
+        CONNECTIONS_PY,
+        'if self._free_only and account.kind != "simulator":',
+        "if False:",
+        f"{ACCOUNTS}::test_a_service_that_costs_nothing_does_not_begin_to_spend",
+    ),
+    without(
+        "an unreadable key stops everybody",
+        CONNECTIONS_PY,
+        "            except CannotDecrypt:\n",
+        "            except ZeroDivisionError:\n",
+        f"{ACCOUNTS}::test_a_key_that_cannot_be_read_keeps_no_other_account_from_its_work",
+    ),
+    without(
+        "a replaced key is not taken up",
+        CONNECTIONS_PY,
+        "if self._seen.get(account.id) == account.key_encrypted:",
+        "if account.id in self._seen:",
+        f"{ACCOUNTS}::test_an_account_that_is_added_is_taken_up_and_a_new_key_takes_the_old_ones_place",
+    ),
+)
+
+NOTICES_MUTANTS = (
+    Mutant(
+        "who can take the work itself wakes everybody",
+        "app/context.py",
+        (("self.tell_others is not None and lane not in self._resting", "self.tell_others is not None"),),
+        (f"{NOTICES}::test_a_lane_that_rests_here_takes_the_hint_for_itself",),
+        database="postgresql",
+    ),
+    Mutant(
+        "each hint is a notice",
+        "app/notices.py",
+        (("        await asyncio.sleep(GAP)\n", ""),),
+        (f"{NOTICES}::test_many_hints_are_few_notices",),
+        database="postgresql",
+    ),
+    Mutant(
+        "a process wakes itself",
+        "app/notices.py",
+        (("        if pid != connection.get_server_pid():\n", "        if True:\n"),),
+        (f"{NOTICES}::test_what_is_told_to_others_does_not_come_back",),
+        database="postgresql",
+    ),
+)
