@@ -5,10 +5,9 @@ from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 
 from app import governor, lifecycle
-from app.database import Database
+from app.database import Database, DatabaseAway
 from app.lifecycle import By, Released
 from app.models import Account, Job, Tenant
 from app.secrets import Secrets
@@ -136,5 +135,5 @@ async def test_whoever_counts_slots_keeps_others_from_counting_until_the_slot_is
     async with database.begin() as session:
         assert await governor.next_job(session, account.id, START) == queued.id
         counted.set()
-        with pytest.raises(DBAPIError, match="lock timeout"):
+        with pytest.raises(DatabaseAway, match="55P03"):
             await other
