@@ -40,14 +40,20 @@ INVARIANTS = (
     Invariant(
         1,
         "Every job answered 2xx exists after any crash, once",
-        (f"{CRASHES}::test_a_service_killed_in_the_middle_of_fifty_videos_makes_each_of_them_once",),
+        (
+            f"{CRASHES}::test_a_service_killed_in_the_middle_of_fifty_videos_makes_each_of_them_once",
+            "faults/test_kills.py::test_services_killed_at_any_moment_lose_and_double_nothing",
+        ),
         ("the key is bound apart from its video",),
     ),
     Invariant(
         2,
         "Each accepted job reaches exactly one terminal state, which never changes",
         (f"{LIFECYCLE}::test_a_fact_moves_a_job_only_as_the_drawing_says",),
-        ("a fact moves a job from any status", "a worker that lost its claim may write"),
+        (
+            "a fact moves a job from any status",
+            "a worker that lost its claim may write",
+        ),
     ),
     Invariant(
         3,
@@ -61,8 +67,15 @@ INVARIANTS = (
     Invariant(
         4,
         "Only listed transitions happen; each is an event with a gapless number",
-        (f"{LIFECYCLE}::test_numbers_have_no_gaps", f"{LIFECYCLE}::test_the_table_is_the_drawing"),
-        ("a move leaves no event", "a claim leaves no event", "any job can be claimed"),
+        (
+            f"{LIFECYCLE}::test_numbers_have_no_gaps",
+            f"{LIFECYCLE}::test_the_table_is_the_drawing",
+        ),
+        (
+            "a move leaves no event",
+            "a claim leaves no event",
+            "any job can be claimed",
+        ),
     ),
     Invariant(
         5,
@@ -71,7 +84,10 @@ INVARIANTS = (
             f"{IDEMPOTENCY}::test_fifty_simultaneous_equal_requests_make_one_video_and_get_equal_answers",
             f"{IDEMPOTENCY}::test_another_body_under_a_used_key_is_refused",
         ),
-        ("simultaneous repeats each make a video", "a key answers another body"),
+        (
+            "simultaneous repeats each make a video",
+            "a key answers another body",
+        ),
     ),
     Invariant(
         6,
@@ -79,19 +95,25 @@ INVARIANTS = (
         (
             f"{SUBMIT}::test_a_crash_at_any_boundary_of_a_submission_costs_no_second_render",
             f"{SUBMIT}::test_an_answer_lost_after_acceptance_is_asked_for_again_under_the_same_key",
+            "faults/test_failpoints.py::test_no_fault_at_a_boundary_breaks_a_promise",
+            "faults/test_failpoints.py::test_no_two_crashes_break_a_promise",
         ),
         (
             "a repeat gets a key of its own",
             "a send is not written down",
             "a dead worker's send is forgotten",
             "a lost answer counts as a refusal",
+            "a repeat in doubt gets the next key",
         ),
     ),
     Invariant(
         7,
         "Where a key cannot tell, `outcome_unknown` is said instead of a second render",
         (f"{UNSURE}::test_no_key_is_sent_after_twenty_hours_and_two_empty_look_ups_end_it",),
-        ("one look-up ends the doubt", "half a list proves that nothing is there"),
+        (
+            "one look-up ends the doubt",
+            "half a list proves that nothing is there",
+        ),
     ),
     Invariant(
         8,
@@ -100,7 +122,11 @@ INVARIANTS = (
             f"{UNSURE}::test_no_key_is_sent_after_twenty_hours_and_two_empty_look_ups_end_it",
             f"{SUBMIT}::test_while_heygen_cannot_be_reached_the_job_waits_and_its_bytes_stay_the_same",
         ),
-        ("a key never grows old", "one key carries two bodies", "a refused key is used again"),
+        (
+            "a key never grows old",
+            "one key carries two bodies",
+            "a refused key is used again",
+        ),
     ),
     Invariant(
         9,
@@ -115,8 +141,12 @@ INVARIANTS = (
             f"{SUBMIT}::test_an_error_that_heygen_keeps_replaying_does_not_hide_the_render",
             f"{SUBMIT}::test_a_late_answer_of_a_frozen_sender_is_kept_and_used",
             f"{PREPARATION}::test_a_look_whose_answer_was_lost_is_found_with_its_group",
+            "faults/test_network.py::test_over_a_bad_network_everything_ends_and_nothing_is_made_twice",
         ),
-        ("an error that HeyGen replays hides the render", "a late answer is thrown away"),
+        (
+            "an error that HeyGen replays hides the render",
+            "a late answer is thrown away",
+        ),
     ),
     Invariant(
         11,
@@ -125,7 +155,10 @@ INVARIANTS = (
             f"{SUBMIT}::test_fifty_videos_are_fifty_renders_and_never_more_than_ten_at_once",
             f"{GOVERNOR}::test_whoever_counts_slots_keeps_others_from_counting_until_the_slot_is_taken",
         ),
-        ("the account's cap is passed", "slots are counted without the lock"),
+        (
+            "the account's cap is passed",
+            "slots are counted without the lock",
+        ),
     ),
     Invariant(
         12,
@@ -133,11 +166,13 @@ INVARIANTS = (
         (
             f"{LIFECYCLE}::test_the_end_frees_the_slot",
             f"{LIFECYCLE}::test_what_is_withdrawn_before_anything_was_sent_gives_its_slot_back_at_once",
+            "faults/test_failpoints.py::test_what_is_in_doubt_keeps_its_slot",
         ),
         (
             "the end keeps its slot",
             "a render that ends late keeps its slot",
             "what was never sent keeps its slot",
+            "a send in doubt gives its slot back",
         ),
     ),
     Invariant(
@@ -146,11 +181,15 @@ INVARIANTS = (
         (
             f"{SUBMIT}::test_retry_after_is_obeyed_to_the_second_even_by_a_process_that_starts_later",
             f"{PREPARATION}::test_a_gate_that_closes_while_a_video_is_prepared_holds_it_back",
+            "worker/test_gates.py::test_reads_obey_retry_after_even_in_a_process_that_starts_later",
+            "worker/test_gates.py::test_an_outage_is_met_with_a_tenth_more_sends_and_one_a_second",
         ),
         (
             "Retry-After is not obeyed",
             "a 429 shuts no gate",
             "the gate is looked at only before the preparation",
+            "HeyGen is read before its Retry-After",
+            "an outage multiplies the sends",
         ),
     ),
     Invariant(
@@ -171,7 +210,11 @@ INVARIANTS = (
         15,
         "The reaper never takes back work that finished since it looked",
         (f"{CLAIMS}::test_a_sender_at_work_is_left_alone",),
-        ("a sender at work loses its job", "the lease ends while the send is under way"),
+        (
+            "a sender at work loses its job",
+            "the lease ends while the send is under way",
+            "a submitting job is never taken back",
+        ),
     ),
     Invariant(
         16,
@@ -185,7 +228,10 @@ INVARIANTS = (
         (
             "end_to_end/test_callbacks.py::test_whatever_heygen_calls_back_the_end_is_the_same_and_is_told_once",
         ),
-        ("an early callback is forgotten", "a callback during a read is lost"),
+        (
+            "an early callback is forgotten",
+            "a callback during a read is lost",
+        ),
     ),
     Invariant(
         18,
@@ -194,19 +240,29 @@ INVARIANTS = (
             f"{POLL}::test_forged_callbacks_change_nothing_and_cost_one_read_in_thirty_seconds",
             f"{POLL}::test_a_forged_callback_in_doubt_cannot_give_the_job_a_strangers_video",
         ),
-        ("a callback is believed", "each callback costs a read", "any token will do"),
+        (
+            "a callback is believed",
+            "each callback costs a read",
+            "any token will do",
+        ),
     ),
     Invariant(
         19,
         "A callback is answered 2xx only once it is stored",
-        (f"{CALLBACKS}::test_it_is_answered_only_once_it_is_stored",),
+        (
+            f"{CALLBACKS}::test_it_is_answered_only_once_it_is_stored",
+            "api/test_absent_database.py::test_a_callback_is_taken_only_once_it_is_stored",
+        ),
         ("a callback postpones",),
     ),
     Invariant(
         20,
         "Poll and callback at the same moment are one transition",
         (f"{CLAIMS}::test_a_callback_that_comes_while_heygen_is_asked_is_not_lost",),
-        ("a callback interrupts who holds the job", "whoever takes over looks like who lost it"),
+        (
+            "a callback interrupts who holds the job",
+            "whoever takes over looks like who lost it",
+        ),
     ),
     Invariant(
         21,
@@ -221,7 +277,10 @@ INVARIANTS = (
             f"{CLAIMS}::test_a_receiver_that_never_answers_well_is_given_up_after_ten_attempts",
             "webhooks/test_schedule.py::test_ten_attempts_over_at_least_72_hours_whatever_the_jitter",
         ),
-        ("a delivery is never given up", "a receiver that is down gets no rest"),
+        (
+            "a delivery is never given up",
+            "a receiver that is down gets no rest",
+        ),
     ),
     Invariant(
         23,
@@ -254,6 +313,27 @@ INVARIANTS = (
         ("any answer is a delivery",),
     ),
     Invariant(
+        31,
+        "A database that restarts, crashes or drops sessions costs nothing that was promised",
+        (
+            "faults/test_databases.py::test_a_postgresql_that_crashes_under_load_costs_nothing_that_was_promised",
+            "api/test_absent_database.py::test_no_caller_and_no_step_of_the_worker_notices_a_restart_between_two_requests",
+        ),
+        (
+            "dead connections are lent out",
+            "an absent database is a defect of ours",
+        ),
+    ),
+    Invariant(
+        32,
+        "A full disk is a 503 and never half a job",
+        (
+            "api/test_absent_database.py::test_a_full_disk_takes_whole_videos_or_none",
+            "faults/test_databases.py::test_a_locked_file_and_a_full_disk_cost_nothing_that_was_promised",
+        ),
+        ("a disk that fills up is a defect of ours",),
+    ),
+    Invariant(
         33,
         "A jump of the wall clock changes nothing",
         ("test_clock.py::test_a_jump_of_the_wall_clock_changes_nothing",),
@@ -280,8 +360,17 @@ INVARIANTS = (
     Invariant(
         40,
         "A tenant with a long queue does not starve others",
-        (f"{SUBMIT}::test_the_next_slot_goes_to_the_tenant_with_the_fewest",),
-        ("the shares are not fair", "a tenant's own cap is passed"),
+        (
+            f"{SUBMIT}::test_the_next_slot_goes_to_the_tenant_with_the_fewest",
+            f"{GOVERNOR}::test_a_tenant_with_a_long_queue_starves_nobody",
+            f"{GOVERNOR}::test_starts_are_shared_by_weight",
+        ),
+        (
+            "the shares are not fair",
+            "a tenant's own cap is passed",
+            "nobody remembers whose turn it was",
+            "every start costs the same",
+        ),
     ),
 )
 
