@@ -261,7 +261,7 @@ LOOK_UPS_MUTANTS = (
         UNSURE_PY,
         "        if shut_until is not None:\n            await put_back",
         "        if False:\n            await put_back",
-        f"{UNSURE}::test_a_429_on_a_repeat_gates_the_account_and_leaves_the_doubt",
+        f"{UNSURE}::test_a_gate_that_closes_before_a_repeat_is_written_down_holds_it_back",
     ),
     without(
         "a job canceled in doubt is repeated",

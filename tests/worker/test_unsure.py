@@ -9,10 +9,11 @@ import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
+from app import governor
 from app.heygen.client import HeyGen
 from app.heygen.schemas import Page
 from app.models import Account, JobStatus, Outcome, Submission
-from app.worker import search
+from app.worker import search, unsure
 from app.worker.unsure import REPEATS, Repeat, Search, next_move
 from tests.conftest import START
 from tests.worker.conftest import Bench
@@ -185,6 +186,21 @@ async def test_a_429_on_a_repeat_gates_the_account_and_leaves_the_doubt(bench: B
     assert bench.calls("POST", "/v3/videos") == posts, "nothing is sent before Retry-After"
     await bench.settle()
     assert (await bench.job()).status == JobStatus.COMPLETED
+    assert bench.renders() == 1
+
+
+async def test_a_gate_that_closes_before_a_repeat_is_written_down_holds_it_back(bench: Bench) -> None:
+    bench.simulator.set_scenario("unavailable_before_accept", times=1)
+    (job,) = await bench.queue()
+    await bench.work()
+    bench.clock.advance(timedelta(seconds=10))
+    claimed = await unsure.claim(bench.context)
+    assert claimed is not None
+    async with bench.context.database.begin() as session:
+        await governor.gate(session, job.account_id, timedelta(seconds=60), bench.clock.now())
+    await unsure.resolve(bench.context, claimed)
+    assert bench.calls("POST", "/v3/videos") == 1
+    await bench.settle()
     assert bench.renders() == 1
 
 
