@@ -28,6 +28,8 @@ WITHOUT = {
     "poll._take": "ends in poll.claimed",
     "search.confirms": "a read; unsure.accepted follows where it tells something",
     "search._items": "reads; unsure.searched, unsure.accepted or tidy.asked follow",
+    "strays._stray_assets": "reads",
+    "strays._stray_copies": "reads",
     "submit._complete": "its commit ends in submit.intended",
     "submit._public": "reads; ends in submit.prepared",
     "submit._upload": "its commit ends in submit.prepared",
