@@ -25,9 +25,9 @@ PARTS = (
     Part("simulate", (), ("--full",)),
     Part("machine", (), ("--full",)),
     Part("kills", ("--count", "200"), ("--count", "2000")),
-    Part("databases", ("--count", "20"), ("--count", "300")),
-    Part("network", ("--count", "300"), ("--count", "3000")),
-    Part("replicas", ("--minutes", "2"), ("--minutes", "10")),
+    Part("databases", ("--count", "15"), ("--count", "300")),
+    Part("network", ("--count", "150"), ("--count", "3000")),
+    Part("replicas", ("--minutes", "1.5"), ("--minutes", "10")),
 )
 
 

@@ -4,7 +4,7 @@ import asyncio
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -30,8 +30,8 @@ LOOK_EVERY = 0.4  # seconds between two looks at what is still to be done
 LONGEST_STEP = 300.0  # seconds that the clocks are moved on at most, each time something is still to be done
 SETTLES_WITHIN = 120.0
 
-Mend = Callable[[str], str]
-"""What an address becomes: that of a proxy in front of it."""
+Before = Callable[[str], AbstractAsyncContextManager[str]]
+"""Puts something in front of an address; answers its own."""
 
 
 @dataclass
@@ -102,8 +102,8 @@ async def world(
     random: Random,
     server_url: str | None = None,
     *,
-    between: Callable[[str], Any] | None = None,
-    before_receiver: Callable[[str], Any] | None = None,
+    between: Before | None = None,
+    before_receiver: Before | None = None,
     **settings: str,
 ) -> AsyncIterator[World]:
     """Neighbours for a service on SQLite or, with `server_url`, on a database of its own of that PostgreSQL.
