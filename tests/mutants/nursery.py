@@ -1,82 +1,101 @@
-"""Runs mutants, each in a fork of one warm process: `python nursery.py FOLDER` with `mutants.json` in the folder.
+"""Runs tests against mutants, each in a fork of one process that has imported what takes long.
 
-The folder holds a copy of the project; nothing of the project itself is imported before a fork. Prints a line of JSON
-for each: its number, and the code that pytest ended with.
+`python -m tests.mutants.nursery warm` has imported ours, too, and puts other bodies into its functions; `cold` can become
+any mutant, but each fork of it imports ours anew. Each line that it reads is a request, a JSON object of `file`, `text`,
+`killers`, `database`, `environment` and `said`, where the tests' words go; the line that it answers is the code that
+pytest ended with, or the negative number of the signal that ended it.
 """
 
+import gc
+import importlib
 import json
 import os
+import signal
 import sys
-from importlib.util import cache_from_source
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-# What takes long to import, and is not ours.
+# What takes long to import.
 import aiohttp  # noqa: F401
 import aiosqlite  # noqa: F401
 import alembic.command  # noqa: F401
 import anyio.pytest_plugin  # noqa: F401
-import av  # noqa: F401
-import cryptography.fernet  # noqa: F401
-import fastapi  # noqa: F401
-import httpx  # noqa: F401
 import hypothesis  # noqa: F401
 import numpy as np  # noqa: F401
 import PIL.Image  # noqa: F401
-import pydantic_settings  # noqa: F401
 import pytest
 import rich.progress  # noqa: F401
-import sqlalchemy.ext.asyncio  # noqa: F401
-import sqlmodel  # noqa: F401
 import standardwebhooks  # noqa: F401
-import structlog  # noqa: F401
 import typer  # noqa: F401
-import uvicorn  # noqa: F401
+
+from tests.mutants import surgery
+from tests.processes import PROJECT
+
+OURS = ("tests.conftest", "app.cli", "app.worker.loop")
+SECONDS = 60  # for all tests of one mutant, which may send them round in circles
 
 # Of the plugins, only what the tests themselves need: loading all of them takes longer than most tests.
 os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
 QUIET = (
-    *("-q", "-x"),
+    *("-q", "-x", "--timeout", "0"),
     *("-p", "anyio", "-p", "pytest_timeout", "-p", "no:cacheprovider"),
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
 )
 
 
-def run(folder: Path, killers: list[str], database: str) -> int:
-    """The exit code of pytest on these tests of the copy, in a fork."""
-    chosen = "not postgresql" if database == "sqlite" else database
+class Hasty:
+    """Ends the process as soon as pytest knows how it went."""
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
+        sys.stdout.flush()
+        os._exit(int(exitstatus))
+
+
+def run(request: dict[str, Any], patient: surgery.Patient | None) -> int:
+    """The exit code of pytest in a fork in which the file has that text."""
     child = os.fork()
     if child == 0:
-        os.chdir(folder)
-        sys.path.insert(0, str(folder))
-        with (folder / "said.txt").open("a") as said:
+        os.setpgid(0, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(SECONDS)
+        with Path(request["said"]).open("w") as said:
             os.dup2(said.fileno(), 1)
             os.dup2(said.fileno(), 2)
-        code = int(pytest.main([*QUIET, "-k", chosen, *killers]))
-        import app  # noqa: PLC0415 -- whose copy it is, is the question
+        os.environ |= request["environment"]
+        become(request["file"], request["text"], patient)
+        chosen = "not postgresql" if request["database"] == "sqlite" else request["database"]
+        os._exit(int(pytest.main([*QUIET, "-k", chosen, *request["killers"]], plugins=[Hasty()])))
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    with suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)  # what its tests started, and could not end
+    return code
 
-        os._exit(code if Path(app.__path__[0]).parent == folder else 99)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
-
-def write(file: Path, text: str) -> None:
-    """Change a file, and forget what it was compiled to: Python would tell the two apart by whole seconds alone."""
-    file.write_text(text)
-    Path(cache_from_source(str(file))).unlink(missing_ok=True)
+def become(file: str, text: str, patient: surgery.Patient | None) -> None:
+    """Make this process one of a project in which the file has that text."""
+    path = PROJECT / file
+    module = file.removesuffix(".py").replace("/", ".")
+    if patient is None:
+        surgery.Substitute(module, path, text).install()
+    else:
+        changed = surgery.bodies(path.read_text(), text)
+        assert changed is not None, "nothing that a process can become after the import"
+        patient.operate(module, changed)
 
 
 def main() -> None:
-    """Run them one after the other."""
-    folder = Path(sys.argv[1]).resolve()
-    for number, mutant in enumerate(json.loads((folder / "mutants.json").read_text())):
-        file = folder / mutant["file"]
-        text = file.read_text()
-        mutated = text
-        for before, after in mutant["edits"]:
-            mutated = mutated.replace(before, after)
-        write(file, mutated)
-        code = run(folder, mutant["killers"], mutant["database"])
-        write(file, text)
-        sys.stdout.write(json.dumps([number, code]) + "\n")
+    """Answer one request after the other."""
+    patient = None
+    if sys.argv[1] == "warm":
+        for name in OURS:
+            importlib.import_module(name)
+        importlib.import_module("tests.template").migrated()
+        patient = surgery.Patient()
+    gc.freeze()  # forks need not look through all of this again
+    for line in sys.stdin:
+        sys.stdout.write(f"{run(json.loads(line), patient)}\n")
         sys.stdout.flush()
 
 

@@ -1,63 +1,89 @@
 """Every guard of the core has a test that notices when it is gone."""
 
-import asyncio
 import json
-import os
-import shutil
-import signal
+import subprocess
 import sys
-from contextlib import suppress
-from dataclasses import asdict, replace
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 
 import pytest
 
 from tests.mutants.guards import AREAS
 from tests.mutants.mutant import Mutant
+from tests.mutants.surgery import bodies
+from tests.processes import PROJECT
 
-PROJECT = Path(__file__).resolve().parents[2]
-TESTS_FAILED = 1
-"""pytest's exit code: tests ran, and some failed. Anything higher means that they could not run."""
-
-
-@pytest.mark.parametrize(
-    "mutant", [mutant for area in AREAS.values() for mutant in area], ids=lambda it: it.name
+PASSED, TESTS_FAILED = 0, 1
+"""pytest's exit codes. Anything higher means that the tests could not run."""
+MUTANTS = tuple(mutant for area in AREAS.values() for mutant in area)
+FIRST_OF_A_FILE = tuple(
+    {
+        (killer.partition("::")[0], mutant.database): mutant
+        for mutant in MUTANTS
+        for killer in mutant.killers
+    }.values()
 )
+
+Run = Callable[[Mutant, str, Sequence[str]], tuple[int, str]]
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Run]:
+    """Runs tests where a mutant's file has another text: the code that pytest ends with, and what it says."""
+    said = tmp_path_factory.mktemp("mutants") / "said.txt"
+    running: dict[str, subprocess.Popen[str]] = {}
+    with ExitStack() as stack:
+
+        def nursery(kind: str) -> subprocess.Popen[str]:
+            command = [sys.executable, "-W", "ignore", "-m", "tests.mutants.nursery", kind]
+            pipe = subprocess.PIPE
+            process = subprocess.Popen(command, cwd=PROJECT, stdin=pipe, stdout=pipe, text=True)  # noqa: S603 -- our own words
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            return process
+
+        def run(mutant: Mutant, text: str, killers: Sequence[str]) -> tuple[int, str]:
+            kind = "cold" if bodies(original(mutant), text) is None else "warm"
+            process = running.get(kind) or running.setdefault(kind, nursery(kind))
+            assert process.stdin is not None
+            assert process.stdout is not None
+            environment = {}
+            if mutant.database == "postgresql":
+                environment["TEST_POSTGRESQL_URL"] = request.getfixturevalue("postgresql")
+            asked: dict[str, object] = {
+                "file": mutant.file,
+                "text": text,
+                "killers": killers,
+                "database": mutant.database,
+            }
+            asked |= {"environment": environment, "said": str(said)}
+            process.stdin.write(json.dumps(asked) + "\n")
+            process.stdin.flush()
+            return int(process.stdout.readline()), said.read_text()
+
+        yield run
+
+
+def original(mutant: Mutant) -> str:
+    return (PROJECT / mutant.file).read_text()
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda it: it.name)
 def test_the_guard_stands_where_its_mutant_says(mutant: Mutant) -> None:
-    text = (PROJECT / mutant.file).read_text()
+    text = original(mutant)
     assert [text.count(before) for before, _ in mutant.edits] == [1] * len(mutant.edits)
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("area", AREAS)
-async def test_each_guard_that_is_taken_out_is_missed(area: str, tmp_path: Path) -> None:
-    mutants = AREAS[area]
-    nothing = replace(
-        mutants[0],
-        name="nothing is taken out",
-        edits=(),
-        killers=tuple({killer: None for mutant in mutants for killer in mutant.killers}),
-    )
-    for part in ("app", "migrations", "tests"):
-        shutil.copytree(PROJECT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(PROJECT / "pyproject.toml", tmp_path)
-    (tmp_path / "mutants.json").write_text(json.dumps([asdict(it) for it in (nothing, *mutants)]))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        tmp_path / "tests" / "mutants" / "nursery.py",
-        tmp_path,
-        stdout=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
-    try:
-        output, _ = await process.communicate()
-    finally:
-        # A mutant may have sent its test round in circles: nothing of it outlives this test.
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    said = (tmp_path / "said.txt").read_text()
-    codes = [json.loads(line)[1] for line in output.splitlines()]
-    assert len(codes) == 1 + len(mutants), said
-    assert codes[0] == 0, f"the tests fail with every guard in place:\n{said}"
-    survivors = [it.name for it, code in zip(mutants, codes[1:], strict=True) if code != TESTS_FAILED]
-    assert not survivors, said
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda it: it.name)
+def test_a_guard_that_is_taken_out_is_missed(mutant: Mutant, run: Run) -> None:
+    text = original(mutant)
+    for before, after in mutant.edits:
+        text = text.replace(before, after)
+    code, said = run(mutant, text, mutant.killers)
+    assert code == TESTS_FAILED, f"nobody missed it:\n{said}"
+
+
+@pytest.mark.parametrize("mutant", FIRST_OF_A_FILE, ids=lambda it: f"{it.killers[0]} {it.database}")
+def test_with_every_guard_in_place_nothing_is_missed(mutant: Mutant, run: Run) -> None:
+    code, said = run(mutant, original(mutant), mutant.killers)
+    assert code == PASSED, said
