@@ -26,7 +26,7 @@ from app.simulator.server import running
 from app.tenancy import create_key, create_tenant
 from tests.clocks import ManualClock
 from tests.factories import make_account
-from tests.services import Receiver, make_context, receiving, run_worker, serving
+from tests.services import TLS, Receiver, make_context, receiving, run_worker, serving
 from tests.template import migrated
 
 START = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
@@ -176,7 +176,7 @@ async def key(context: Context, tenant: Tenant) -> str:
 async def api(served: Context, key: str) -> AsyncIterator[httpx.AsyncClient]:
     """A caller with the tenant's key."""
     async with httpx.AsyncClient(
-        base_url=served.links.api_url, headers={"x-api-key": key}, timeout=30
+        base_url=served.links.api_url, headers={"x-api-key": key}, verify=TLS, timeout=30
     ) as client:
         yield client
 

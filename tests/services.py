@@ -12,7 +12,9 @@ from typing import Any
 
 import httpx
 import uvicorn
+from fastapi import FastAPI
 from starlette.applications import Starlette
+from starlette.datastructures import State
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -31,6 +33,9 @@ from app.storage import Storage
 from app.webhooks.destination import guarded_client
 from app.worker import archive, deliver, poll, submit, tidy, unsure
 from app.worker.loop import due_lanes, sweep
+
+_APPLICATIONS: list[FastAPI] = []
+"""Those that nobody uses just now: putting one together takes longer than most tests."""
 
 TLS = httpx.create_ssl_context()
 """Shared: reading the authorities' certificates takes longer than most tests."""
@@ -86,10 +91,13 @@ async def make_context(
 @asynccontextmanager
 async def serving(context: Context) -> AsyncIterator[Context]:
     """The API over real HTTP; the context that comes out knows its address."""
+    app = _APPLICATIONS.pop() if _APPLICATIONS else create_api()
     with listen() as listener:
         served = at(_address(listener), context)
-        async with _running(create_api(served), listener):
+        app.state = State({"context": served})
+        async with _running(app, listener):
             yield served
+    _APPLICATIONS.append(app)
 
 
 def at(url: str, context: Context) -> Context:

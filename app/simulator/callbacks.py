@@ -14,6 +14,7 @@ import httpx
 from app.simulator.faults import Faults
 from app.simulator.links import Links
 from app.simulator.store import Store
+from app.simulator.trust import authorities
 
 ANSWER_SECONDS = 10.0
 GIVE_UP_AFTER = 24 * 3600.0
@@ -108,7 +109,7 @@ class Callbacks:
 
     async def _post(self, url: str, body: bytes) -> bool:
         if self._http is None:
-            self._http = httpx.AsyncClient(trust_env=False)
+            self._http = httpx.AsyncClient(verify=authorities(), trust_env=False)
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 answer = await self._http.post(

@@ -14,6 +14,7 @@ from app.simulator.bodies import AssetInput
 from app.simulator.errors import Refused, invalid, not_found
 from app.simulator.media import SUFFIXES, mime_type
 from app.simulator.store import Store
+from app.simulator.trust import authorities
 
 MEGABYTE = 1 << 20
 UPLOAD_LIMIT = 32 * MEGABYTE
@@ -92,7 +93,9 @@ class Sources:
 
     async def _get(self, url: str) -> bytes:
         if self._http is None:
-            self._http = httpx.AsyncClient(timeout=DOWNLOAD_SECONDS, trust_env=False, follow_redirects=True)
+            self._http = httpx.AsyncClient(
+                verify=authorities(), timeout=DOWNLOAD_SECONDS, trust_env=False, follow_redirects=True
+            )
         content = bytearray()
         async with self._http.stream("GET", url) as response:
             response.raise_for_status()

@@ -15,7 +15,7 @@ from app.models import Account
 from app.simulator.app import Simulator
 from app.tenancy import create_key, create_tenant
 from tests.clocks import ManualClock
-from tests.services import run_worker
+from tests.services import TLS, run_worker
 
 LOOK = "100c0000000000000000000000000001"
 STUDIO_LOOK = "100c0000000000000000000000000003"
@@ -48,7 +48,7 @@ async def caller(
         )
         key = await create_key(session, tenant.id, "tests", now)
     async with httpx.AsyncClient(
-        base_url=served.links.api_url, headers={"x-api-key": key}, timeout=30
+        base_url=served.links.api_url, headers={"x-api-key": key}, verify=TLS, timeout=30
     ) as client:
         yield client
 
@@ -75,9 +75,14 @@ async def render(served: Context, clock: ManualClock) -> None:
     await run_worker(served)
 
 
+def at_heygen(simulator_url: str) -> httpx.AsyncClient:
+    """A client of the HeyGen account itself, of somebody who uses it without us."""
+    return httpx.AsyncClient(base_url=simulator_url, headers={"x-api-key": "direct"}, verify=TLS)
+
+
 async def make_at_heygen(simulator_url: str, **changes: Any) -> str:
     """A video that was made at HeyGen directly, without us; its id there."""
-    async with httpx.AsyncClient(base_url=simulator_url, headers={"x-api-key": "direct"}) as direct:
+    async with at_heygen(simulator_url) as direct:
         answer = await direct.post("/v3/videos", json=VIDEO | changes)
     assert answer.status_code == 200, answer.text
     return str(answer.json()["data"]["video_id"])
@@ -98,5 +103,5 @@ def error_of(answer: httpx.Response) -> tuple[int, str, str | None]:
 async def fetch(url: str, method: str = "GET", **headers: str) -> httpx.Response:
     """A file behind a link, as a player fetches it: without a key, and without following anything."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    async with httpx.AsyncClient(timeout=30) as player:
+    async with httpx.AsyncClient(verify=TLS, timeout=30) as player:
         return await player.request(method, url, headers=named)

@@ -24,7 +24,7 @@ from app.storage import Storage, Stored
 from app.worker.loop import due_lanes
 from tests.api.callback_bodies import event
 from tests.api.callers import PHOTO, VIDEO, create_video
-from tests.services import run_worker, serving
+from tests.services import TLS, run_worker, serving
 
 
 @asynccontextmanager
@@ -208,7 +208,7 @@ async def test_files_that_find_no_room_are_a_503_and_other_faults_of_the_system_
     full = FailingStorage(tmp_path / "full")
     async with (
         serving(replace(context, storage=full)) as served,
-        httpx.AsyncClient(base_url=served.links.api_url, headers={"x-api-key": key}) as api,
+        httpx.AsyncClient(base_url=served.links.api_url, headers={"x-api-key": key}, verify=TLS) as api,
     ):
         assert_come_back(await api.post("/v3/assets", files={"file": PHOTO.read_bytes()}))
         full.code = errno.EISDIR

@@ -13,6 +13,7 @@ from tests.api.callers import (
     PORTRAIT,
     STUDIO_LOOK,
     VIDEO,
+    at_heygen,
     caller,
     create_video,
     creates_at,
@@ -118,7 +119,7 @@ async def test_without_heygen_ours_are_listed_and_what_only_it_knows_is_a_503(
 
 async def make_private_look(heygen_url: str, clock: ManualClock) -> str:
     """The id of a finished look that was made at HeyGen directly."""
-    async with httpx.AsyncClient(base_url=heygen_url, headers={"x-api-key": "direct"}) as direct:
+    async with at_heygen(heygen_url) as direct:
         made = await direct.post("/v3/avatars", json={"type": "photo", "name": "Private", "file": PORTRAIT})
     clock.advance(timedelta(minutes=1))
     return str(made.json()["data"]["avatar_item"]["id"])

@@ -14,9 +14,10 @@ from sqlalchemy import func, select
 from app.context import Context
 from app.models import Account, Asset
 from app.simulator.app import Simulator
-from tests.api.callers import caller, error_of
+from tests.api.callers import at_heygen, caller, error_of
 from tests.api.photos import picture, upload, uploaded
 from tests.clocks import ManualClock
+from tests.services import TLS
 
 MB = 1024 * 1024
 SRT = b"1\n00:00:00,000 --> 00:00:02,000\nHello\n"
@@ -47,7 +48,7 @@ async def test_an_upload_answers_with_its_type_size_and_a_link_that_needs_no_key
     asset = answer.json()["data"]
     assert set(asset) == {"asset_id", "url", "mime_type", "size_bytes"}
     assert (asset["mime_type"], asset["size_bytes"]) == ("image/png", len(content))
-    async with httpx.AsyncClient() as stranger:
+    async with httpx.AsyncClient(verify=TLS) as stranger:
         file = await stranger.get(asset["url"])
     assert (file.status_code, file.content) == (200, content)
     assert file.headers["content-type"] == "image/png"
@@ -224,7 +225,7 @@ async def test_a_deleted_asset_is_gone_and_its_bytes_can_be_uploaded_anew(
 async def test_an_unknown_asset_is_asked_of_heygen_for_who_sees_the_account(
     api: httpx.AsyncClient, served: Context, account: Account, heygen_url: str, simulator: Simulator
 ) -> None:
-    async with httpx.AsyncClient(base_url=heygen_url, headers={"x-api-key": "direct"}) as direct:
+    async with at_heygen(heygen_url) as direct:
         theirs = (await upload(direct, picture())).json()["data"]["asset_id"]
     assert (await api.get(f"/v3/assets/{theirs}")).json()["data"]["id"] == theirs
     assert error_of(await api.get("/v3/assets/nowhere")) == (404, "asset_not_found", None)
@@ -251,7 +252,7 @@ async def test_an_altered_link_opens_nothing(api: httpx.AsyncClient) -> None:
     assert error_of(await api.get(url[:-1] + ("0" if url[-1] != "0" else "1")))[0] == 403
     moved = urlsplit(url)._replace(path=f"/v3/assets/{other}/content").geturl()
     assert error_of(await api.get(moved))[0] == 403
-    async with httpx.AsyncClient() as stranger:
+    async with httpx.AsyncClient(verify=TLS) as stranger:
         bare = await stranger.get(url.partition("?")[0])
     assert error_of(bare)[:2] == (401, "unauthorized")
 
@@ -273,7 +274,7 @@ async def test_an_idempotency_key_stands_for_one_file(api: httpx.AsyncClient, fi
 
 
 async def test_without_a_key_nothing_is_read_or_stored(served: Context, files: Files) -> None:
-    async with httpx.AsyncClient(base_url=served.links.api_url) as stranger:
+    async with httpx.AsyncClient(base_url=served.links.api_url, verify=TLS) as stranger:
         answer = await upload(stranger, picture())
     assert error_of(answer)[:2] == (401, "unauthorized")
     assert files() == []

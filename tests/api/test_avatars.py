@@ -18,10 +18,10 @@ from app.errors import InvalidParameter
 from app.models import Account, Asset, Job, Look, Tenant
 from app.simulator.app import Simulator
 from app.tenancy import Caller
-from tests.api.callers import caller, error_of
+from tests.api.callers import at_heygen, caller, error_of
 from tests.api.photos import PhotoServer, photo_server, picture, upload, uploaded
 from tests.clocks import ManualClock
-from tests.services import run_worker
+from tests.services import TLS, run_worker
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ async def test_a_photo_is_answered_at_once_and_becomes_a_look(
     assert (read["status"], read["error"], read["name"]) == ("completed", None, "Sarah")
     assert read["supported_api_engines"] == ["avatar_iv", "avatar_iii"]
     assert [row.cost_usd for row in simulator.ledger()] == [1.0]
-    async with httpx.AsyncClient() as stranger:
+    async with httpx.AsyncClient(verify=TLS) as stranger:
         assert (await stranger.get(read["preview_image_url"])).content == picture()
 
 
@@ -253,7 +253,7 @@ async def test_a_look_joins_a_group_by_our_id_or_heygens(
     first = await created(api, inline(picture()))
     await make(served, clock)
     at_heygen = (await api.get(f"/v3/avatars/looks/{first['id']}")).json()["data"]["greenroom"]
-    async with httpx.AsyncClient(base_url=heygen_url, headers={"x-api-key": "direct"}) as direct:
+    async with at_heygen(heygen_url) as direct:
         theirs = (await direct.get(f"/v3/avatars/looks/{at_heygen['heygen_avatar_id']}")).json()["data"]
     for color, group_id in (("red", first["group_id"]), ("green", theirs["group_id"])):
         look = await created(api, inline(picture(color=color)), avatar_group_id=group_id)
@@ -261,7 +261,7 @@ async def test_a_look_joins_a_group_by_our_id_or_heygens(
     await make(served, clock)
     group = (await api.get(f"/v3/avatars/{first['group_id']}")).json()["data"]
     assert (group["looks_count"], group["status"]) == (3, "completed")
-    async with httpx.AsyncClient(base_url=heygen_url, headers={"x-api-key": "direct"}) as direct:
+    async with at_heygen(heygen_url) as direct:
         group = (await direct.get(f"/v3/avatars/{theirs['group_id']}")).json()["data"]
     assert group["looks_count"] == 3
 
@@ -269,7 +269,7 @@ async def test_a_look_joins_a_group_by_our_id_or_heygens(
 async def test_a_group_of_heygens_takes_looks_of_those_who_see_the_account(
     api: httpx.AsyncClient, served: Context, account: Account, clock: ManualClock, heygen_url: str
 ) -> None:
-    async with httpx.AsyncClient(base_url=heygen_url, headers={"x-api-key": "direct"}) as direct:
+    async with at_heygen(heygen_url) as direct:
         theirs = (await create(direct, inline(picture()))).json()["data"]["avatar_item"]
         answers = await asyncio.gather(
             *(
@@ -309,7 +309,7 @@ async def test_things_of_another_tenant_cannot_be_used(
 async def test_an_asset_of_heygens_is_named_to_heygen_for_who_sees_the_account(
     api: httpx.AsyncClient, served: Context, account: Account, clock: ManualClock, heygen_url: str
 ) -> None:
-    async with httpx.AsyncClient(base_url=heygen_url, headers={"x-api-key": "direct"}) as direct:
+    async with at_heygen(heygen_url) as direct:
         theirs = await uploaded(direct)
     look = await created(api, stored(theirs))
     assert look["preview_image_url"] is None

@@ -11,7 +11,7 @@ from app.context import Context
 from app.models import Account
 from app.simulator.app import Simulator
 from app.simulator.catalog import LOOKS
-from tests.api.callers import caller, error_of
+from tests.api.callers import at_heygen, caller, error_of
 from tests.api.photos import picture
 from tests.api.test_avatars import created, inline, make
 from tests.clocks import ManualClock
@@ -49,7 +49,7 @@ async def three_looks(api: httpx.AsyncClient) -> list[str]:
 @pytest.fixture
 async def direct(heygen_url: str) -> AsyncIterator[httpx.AsyncClient]:
     """Somebody who uses the HeyGen account without us."""
-    async with httpx.AsyncClient(base_url=heygen_url, headers={"x-api-key": "direct"}) as direct:
+    async with at_heygen(heygen_url) as direct:
         yield direct
 
 

@@ -20,6 +20,7 @@ from tests.api.callers import (
     render,
 )
 from tests.clocks import ManualClock
+from tests.services import TLS
 
 PUBLIC = frozenset(
     {
@@ -60,7 +61,7 @@ def test_the_public_routes_are_these_and_all_routes_are_found() -> None:
 
 
 async def test_every_other_route_wants_a_key(served: Context) -> None:
-    async with httpx.AsyncClient(base_url=served.links.api_url) as stranger:
+    async with httpx.AsyncClient(base_url=served.links.api_url, verify=TLS) as stranger:
         for method, path in sorted(ROUTES - PUBLIC):
             answer = await stranger.request(method, re.sub(r"\{\w+\}", "x", path))
             assert answer.status_code == 401, (method, path)

@@ -13,7 +13,7 @@ from app.database import Database
 from app.models import Account
 from tests.api.callers import error_of
 from tests.clocks import ManualClock
-from tests.services import serving
+from tests.services import TLS, serving
 
 
 async def test_the_tenant_is_shown_as_heygen_shows_an_account(api: httpx.AsyncClient) -> None:
@@ -32,7 +32,7 @@ async def test_the_tenant_is_shown_as_heygen_shows_an_account(api: httpx.AsyncCl
 async def test_readiness_tells_what_an_operator_has_to_know(
     served: Context, account: Account, clock: ManualClock
 ) -> None:
-    async with httpx.AsyncClient(base_url=served.links.api_url) as operator:
+    async with httpx.AsyncClient(base_url=served.links.api_url, verify=TLS) as operator:
         assert (await operator.get("/healthz")).json() == {"status": "ok"}
         ready = {"status": "ready", "simulated": True, "completion": "callbacks", "paused_accounts": []}
         assert (await operator.get("/readyz")).json() == ready
@@ -46,7 +46,7 @@ async def test_readiness_tells_what_an_operator_has_to_know(
 async def test_a_service_that_heygen_cannot_call_back_polls_and_says_so(context: Context) -> None:
     async with serving(context) as served, serving(replace(context, connections={})) as bare:
         for one in (served, bare):
-            async with httpx.AsyncClient(base_url=one.links.api_url) as operator:
+            async with httpx.AsyncClient(base_url=one.links.api_url, verify=TLS) as operator:
                 assert (await operator.get("/readyz")).json()["simulated"] == (one is served)
 
 
@@ -54,7 +54,7 @@ async def test_a_service_that_heygen_cannot_call_back_polls_and_says_so(context:
 async def test_old_tables_are_not_ready_but_alive(served: Context) -> None:
     async with served.database.begin() as session:
         await session.execute(text("DELETE FROM alembic_version"))
-    async with httpx.AsyncClient(base_url=served.links.api_url) as operator:
+    async with httpx.AsyncClient(base_url=served.links.api_url, verify=TLS) as operator:
         answer = await operator.get("/readyz")
         assert error_of(answer) == (503, "service_unavailable", None)
         assert "greenroom migrate" in answer.json()["error"]["message"]
@@ -68,7 +68,7 @@ async def test_without_a_database_the_service_is_not_ready_but_alive(
     lost = Database(f"sqlite:///{tmp_path / 'missing' / 'greenroom.db'}")
     async with (
         serving(replace(context, database=lost)) as served,
-        httpx.AsyncClient(base_url=served.links.api_url) as operator,
+        httpx.AsyncClient(base_url=served.links.api_url, verify=TLS) as operator,
     ):
         answer = await operator.get("/readyz")
         assert error_of(answer) == (503, "service_unavailable", None)

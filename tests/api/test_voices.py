@@ -11,6 +11,7 @@ from app.simulator.app import Simulator
 from app.simulator.catalog import VOICES
 from tests.api.callers import VOICE, caller, error_of
 from tests.clocks import ManualClock
+from tests.services import TLS
 
 
 async def test_voices_are_shown_as_heygen_shows_them(api: httpx.AsyncClient) -> None:
@@ -98,5 +99,5 @@ async def test_a_refusal_of_the_question_is_passed_on(api: httpx.AsyncClient) ->
 
 
 async def test_voices_need_a_key(served: Context) -> None:
-    async with httpx.AsyncClient(base_url=served.links.api_url) as stranger:
+    async with httpx.AsyncClient(base_url=served.links.api_url, verify=TLS) as stranger:
         assert error_of(await stranger.get("/v3/voices"))[:2] == (401, "unauthorized")

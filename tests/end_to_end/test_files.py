@@ -8,7 +8,7 @@ import pytest
 from app.context import Context
 from tests.api.callers import create_video, fetch
 from tests.end_to_end.conftest import Story
-from tests.services import Receiver, serving
+from tests.services import TLS, Receiver, serving
 from tests.worker.conftest import Bench
 
 
@@ -45,7 +45,7 @@ async def test_with_archiving_off_the_file_comes_through_from_heygen(
     terms = replace(context.terms, archive=False)
     async with (
         serving(replace(context, terms=terms)) as served,
-        httpx.AsyncClient(base_url=served.links.api_url, headers={"x-api-key": key}) as api,
+        httpx.AsyncClient(base_url=served.links.api_url, headers={"x-api-key": key}, verify=TLS) as api,
     ):
         video_id = await create_video(api)
         bench = Bench(served, story.simulator, story.clock, story.tenant)
