@@ -32,9 +32,10 @@ check: $(READY) ## Check format, lint, types, dependencies and the Dockerfile
 	$(BIN)/deptry .
 	$(BIN)/hadolint Dockerfile
 
-# `loadgroup` keeps tests that share something expensive on one process. More than four would only start more PostgreSQLs.
+# `loadgroup` keeps tests that share something expensive on one process. Tests wait as much as they compute: four processes
+# keep two cores busy, and more would only start more PostgreSQLs.
 test: check ## Check, then run every test, on both databases, in random order
-	$(BIN)/pytest -n logical --maxprocesses 4 --dist loadgroup
+	$(BIN)/pytest -n 4 --dist loadgroup
 
 chaos: $(READY) ## Break everything that can break, for twenty minutes; FULL=1 for a night
 	@$(BIN)/python -W ignore -m tests.faults chaos

@@ -129,7 +129,7 @@ async def test_only_an_operator_ends_what_an_operator_paused(
 
 
 async def test_a_tenant_with_a_long_queue_starves_nobody(database: Database, account: Account) -> None:
-    hall = await seat(database, account, [(1, 200), *[(1, 4)] * 20], slots=4)
+    hall = await seat(database, account, [(1, 110), *[(1, 4)] * 20], slots=4)
     log = await hall.render(120)
     small = hall.tenants[1:]
     assert max(log.index(tenant) for tenant in small) <= len(small), "all start within one round"
@@ -138,10 +138,10 @@ async def test_a_tenant_with_a_long_queue_starves_nobody(database: Database, acc
 
 @pytest.mark.parametrize("slots", [3, 20])
 async def test_starts_are_shared_by_weight(database: Database, account: Account, slots: int) -> None:
-    hall = await seat(database, account, [(weight, 130) for weight in (1, 2, 5)], slots)
-    log = await hall.render(160)
+    hall = await seat(database, account, [(weight, 90) for weight in (1, 2, 5)], slots)
+    log = await hall.render(120)
     for tenant, weight in zip(hall.tenants, (1, 2, 5), strict=True):
-        assert log[slots:].count(tenant) == pytest.approx((160 - slots) * weight / 8, rel=0.1)
+        assert log[slots:].count(tenant) == pytest.approx((120 - slots) * weight / 8, rel=0.1)
 
 
 async def test_long_renders_do_not_take_all_slots(database: Database, account: Account) -> None:

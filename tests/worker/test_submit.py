@@ -50,11 +50,11 @@ async def test_fifty_videos_are_fifty_renders_and_never_more_than_ten_at_once(be
 
 async def test_without_any_callback_polling_finds_them_all_and_costs_little(bench: Bench) -> None:
     bench.simulator.set_scenario("callbacks_lost")
-    await bench.queue(50)
-    await bench.settle()
+    await bench.queue(20)
+    await bench.settle(step=10)
     assert {job.completed_by for job in await bench.jobs()} == {"poll"}
-    assert bench.renders() == 50
-    assert bench.calls("GET", "/v3/videos") <= 50 * 1.3
+    assert bench.renders() == 20
+    assert bench.calls("GET", "/v3/videos") <= 20 * 1.3
 
 
 async def test_the_body_that_arrives_names_our_callback_and_carries_the_token(bench: Bench) -> None:
@@ -169,14 +169,14 @@ async def test_retry_after_is_obeyed_to_the_second_even_by_a_process_that_starts
 
 async def test_a_429_lowers_the_number_in_flight_and_success_raises_it_again(bench: Bench) -> None:
     bench.simulator.set_scenario("rate_limited", times=1, seconds=5)
-    await bench.queue(40)
+    await bench.queue(26)
     await bench.work()
     async with bench.context.database.begin() as session:
         assert await session.scalar(select(col(Account.limit_now))) == 7
-    await bench.settle()
+    await bench.settle(step=8)
     async with bench.context.database.begin() as session:
         assert await session.scalar(select(col(Account.limit_now))) == 10
-    assert bench.renders() == 40
+    assert bench.renders() == 26
 
 
 @pytest.mark.parametrize(
@@ -238,15 +238,15 @@ async def test_a_heygen_that_only_fails_is_left_alone_until_it_answers_again(ben
     async with bench.context.database.begin() as session:
         await session.execute(update(Account).values(concurrency=50, limit_now=50))
     bench.simulator.set_scenario("outage")
-    await bench.queue(40)
+    await bench.queue(24)
     await bench.work()
     assert bench.calls("POST", "/v3/videos") == 20, "the rest of the queue is not thrown at it"
     assert (await bench.account()).paused_reason == "heygen_failing"
     bench.simulator.clear_scenarios()
-    await bench.settle()
+    await bench.settle(step=10)
     assert (await bench.account()).paused_reason is None
     assert {job.status for job in await bench.jobs()} == {JobStatus.COMPLETED}
-    assert bench.renders() == 40
+    assert bench.renders() == 24
 
 
 async def test_a_row_that_cannot_be_read_does_not_keep_the_queue_from_its_turn(bench: Bench) -> None:
