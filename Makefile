@@ -40,8 +40,10 @@ test: check ## Check, then run every test, on both databases, in random order
 chaos: $(READY) ## Break everything that can break, for twenty minutes; FULL=1 for a night
 	@$(BIN)/python -W ignore -m tests.faults chaos
 
-bench: $(READY) ## Measure the hot operations beside a million finished videos, on both databases
+bench: $(READY) ## Measure what things cost: beside a million finished videos, with more replicas, with many tenants
 	@$(BIN)/python -m tests.benchmarks.scale
+	@$(BIN)/python -W ignore -m tests.benchmarks.replicas
+	@$(BIN)/pytest -q -n 0 -p no:randomly -s tests/benchmarks/bench_fair_shares.py
 
 # Versions that still fit are kept; UPGRADE=1 takes the newest. No file names a registry: hosts differ, hashes do not.
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
