@@ -1,10 +1,11 @@
 """Copy finished videos to our storage, so that their links outlive HeyGen's."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from uuid_utils.compat import uuid7
 
@@ -152,41 +153,51 @@ async def _postpone(ctx: Context, owed: Owed) -> None:
         delay = DELAYS[file.tries - 1] if file.tries <= len(DELAYS) else LATER
         await _settle(ctx, file, due_at=now + ctx.jitter(delay))
         return
-    if not await _settle(ctx, file, due_at=None, gave_up_at=now):
-        return
-    log.error("archive_given_up", job_id=file.job_id, variant=file.variant)
     async with ctx.database.begin() as session:
-        number = await session.scalar(
-            update(Job)
-            .where(col(Job.id) == file.job_id)
-            .values(number=col(Job.number) + 1)
-            .returning(col(Job.number))
+        given_up = await _write(session, file, due_at=None, gave_up_at=now)
+        if given_up:
+            await _note(session, owed, now)
+    if given_up:
+        log.error("archive_given_up", job_id=file.job_id, variant=file.variant)
+
+
+async def _note(session: AsyncSession, owed: Owed, now: datetime) -> None:
+    """Tell in the job's timeline that there will be no copy of this file."""
+    number = await session.scalar(
+        update(Job)
+        .where(col(Job.id) == owed.job.id)
+        .values(number=col(Job.number) + 1)
+        .returning(col(Job.number))
+    )
+    await session.execute(
+        insert(Event).values(
+            id=uuid7().hex,
+            tenant_id=owed.job.tenant_id,
+            job_id=owed.job.id,
+            number=number,
+            fact="ArchiveGivenUp",
+            source="worker",
+            detail={"variant": owed.file.variant},
+            at=now,
         )
-        await session.execute(
-            insert(Event).values(
-                id=uuid7().hex,
-                tenant_id=owed.job.tenant_id,
-                job_id=file.job_id,
-                number=number,
-                fact="ArchiveGivenUp",
-                source="worker",
-                detail={"variant": file.variant},
-                at=now,
-            )
-        )
+    )
 
 
 async def _settle(ctx: Context, file: File, **values: object) -> bool:
     """Write what came of a claimed file; False when it was taken over."""
     async with ctx.database.begin() as session:
-        written = await session.scalar(
-            update(File)
-            .where(
-                col(File.job_id) == file.job_id,
-                col(File.variant) == file.variant,
-                col(File.epoch) == file.epoch,
-            )
-            .values(lease_until=None, **values)
-            .returning(col(File.job_id))
+        return await _write(session, file, **values)
+
+
+async def _write(session: AsyncSession, file: File, **values: object) -> bool:
+    written = await session.scalar(
+        update(File)
+        .where(
+            col(File.job_id) == file.job_id,
+            col(File.variant) == file.variant,
+            col(File.epoch) == file.epoch,
         )
+        .values(lease_until=None, **values)
+        .returning(col(File.job_id))
+    )
     return written is not None

@@ -52,4 +52,12 @@ BOUNDARY_MUTANTS = (
         'fact = lifecycle.Failed("lease_over")',
         _at("submit.sent"),
     ),
+    without(
+        "a file is given up in silence",
+        "app/worker/archive.py",
+        "        given_up = await _write(session, file, due_at=None, gave_up_at=now)\n",
+        "        given_up = await _write(session, file, due_at=None, gave_up_at=now)\n"
+        "    async with ctx.database.begin() as session:\n",
+        "tests/worker/test_archive.py::test_no_file_is_given_up_in_silence",
+    ),
 )
