@@ -136,7 +136,8 @@ class Settings(BaseSettings):
         timedelta(hours=20),
         gt=timedelta(0),
         le=timedelta(hours=23),
-        description="How long an idempotency key is repeated at HeyGen, which forgets it after 24 h, in seconds.",
+        description="How long an idempotency key is repeated at HeyGen, which forgets it after 24 h, in seconds; "
+        "at least LEASE.",
     )
     retention: timedelta = Field(
         timedelta(days=30),
@@ -208,6 +209,10 @@ class Settings(BaseSettings):
         if self.lease < self.create_timeout + MARGIN:
             raise ValueError(
                 "LEASE must be at least 15 s above CREATE_TIMEOUT, or a slow create could be sent twice"
+            )
+        if self.key_max_age < self.lease:
+            raise ValueError(
+                "KEY_MAX_AGE must not be below LEASE, or a lost create could not be asked for again under its key"
             )
         if self.read_timeout > self.create_timeout:
             raise ValueError("READ_TIMEOUT must not be above CREATE_TIMEOUT")

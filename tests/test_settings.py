@@ -90,6 +90,7 @@ def test_nothing_set_is_a_free_service_on_sqlite() -> None:
         ({"LOOK_DEADLINE": "604801"}, "LOOK_DEADLINE", "less than or equal to 7 days"),
         ({"KEY_MAX_AGE": "0"}, "KEY_MAX_AGE", "greater than 0"),
         ({"KEY_MAX_AGE": "82801"}, "KEY_MAX_AGE", "less than or equal to 23 hours"),
+        ({"KEY_MAX_AGE": "179"}, "KEY_MAX_AGE", "must not be below LEASE"),
         ({"RETENTION": "86400"}, "RETENTION", "greater than 1 day"),
         ({"LOG_LEVEL": "LOUD"}, "LOG_LEVEL", "DEBUG|INFO|WARNING|ERROR"),
         (POSTGRESQL | {"SECRET_KEYS": ""}, "SECRET_KEYS", "required on PostgreSQL"),
@@ -122,6 +123,7 @@ def test_a_refusal_does_not_repeat_a_secret() -> None:
     ("environment", "name", "value"),
     [
         ({"LEASE": "165"}, "lease", timedelta(seconds=165)),
+        ({"KEY_MAX_AGE": "180"}, "key_max_age", timedelta(seconds=180)),
         ({"DEADLINE": "PT12H"}, "deadline", timedelta(hours=12)),
         ({"DEADLINE": "0.5"}, "deadline", timedelta(milliseconds=500)),
         ({"PUBLIC_URL": "https://render.example/gr/"}, "public_url", "https://render.example/gr"),

@@ -1,5 +1,6 @@
 """Make the attempts that deliveries are due: claimed, counted, posted, recorded."""
 
+import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -36,6 +37,9 @@ class UnderWay:
     """How many attempts this process is making for each tenant: a dead receiver must not take every place."""
 
     counts: Counter[str] = field(default_factory=Counter)
+    claiming: asyncio.Lock = field(
+        default_factory=asyncio.Lock
+    )  # held from the count to the place that is taken
 
     def busy(self) -> list[str]:
         """The tenants that have all the places they may have."""
@@ -53,6 +57,16 @@ async def deliver_next(ctx: Context, under_way: UnderWay) -> bool:
 
 async def claim(ctx: Context, under_way: UnderWay) -> Due | None:
     """Take the most overdue delivery, and count the attempt before it is made."""
+    async with under_way.claiming:
+        due = await _take(ctx, under_way.busy())
+        if due is None:
+            return None
+        under_way.counts[due.delivery.tenant_id] += 1
+    await ctx.failpoint("deliver.claimed")
+    return due
+
+
+async def _take(ctx: Context, busy: list[str]) -> Due | None:
     async with ctx.database.begin() as session:
         now = ctx.clock.now()
         lease_until = now + LEASE
@@ -61,7 +75,7 @@ async def claim(ctx: Context, under_way: UnderWay) -> Due | None:
             .where(
                 is_status(DeliveryStatus.OWED),
                 col(Delivery.due_at) <= now,
-                col(Delivery.tenant_id).notin_(under_way.busy()),
+                col(Delivery.tenant_id).notin_(busy),
             )
             .order_by(col(Delivery.due_at))
             .limit(1)
@@ -88,10 +102,7 @@ async def claim(ctx: Context, under_way: UnderWay) -> Due | None:
             )
         )
         body = await session.scalar(select(col(Event.body)).where(col(Event.id) == delivery.event_id))
-        due = Due(delivery, body or b"", await _live_secrets(ctx, session, delivery.tenant_id))
-    under_way.counts[delivery.tenant_id] += 1
-    await ctx.failpoint("deliver.claimed")
-    return due
+        return Due(delivery, body or b"", await _live_secrets(ctx, session, delivery.tenant_id))
 
 
 async def deliver(ctx: Context, due: Due, under_way: UnderWay) -> None:

@@ -3,6 +3,7 @@
 from tests.mutants.mutant import Mutant, without
 
 ACCOUNTS = "tests/test_accounts.py"
+CLAIMS = "tests/worker/test_claims.py"
 NOTICES = "tests/test_notices.py"
 
 ACCOUNTS_PY, CONNECTIONS_PY = "app/accounts.py", "app/connections.py"
@@ -65,6 +66,16 @@ NOTICES_MUTANTS = (
         "app/notices.py",
         (("        if pid != connection.get_server_pid():\n", "        if True:\n"),),
         (f"{NOTICES}::test_what_is_told_to_others_does_not_come_back",),
+        database="postgresql",
+    ),
+)
+
+PLACES_MUTANTS = (
+    Mutant(
+        "two claims at once count the same free place",
+        "app/worker/deliver.py",
+        (("    async with under_way.claiming:\n", "    if True:\n"),),
+        (f"{CLAIMS}::test_two_who_claim_at_once_do_not_take_more_places_than_a_tenant_may_have",),
         database="postgresql",
     ),
 )

@@ -288,8 +288,8 @@ DELIVERIES_MUTANTS = (
     without(
         "each attempt has bytes of its own",
         DELIVER_PY,
-        'due = Due(delivery, body or b"",',
-        'due = Due(delivery, (body or b"") + b" " * delivery.attempts,',
+        'return Due(delivery, body or b"",',
+        'return Due(delivery, (body or b"") + b" " * delivery.attempts,',
         f"{WEBHOOKS}::test_a_receiver_that_was_down_gets_the_same_bytes_freshly_signed_on_schedule",
     ),
     without(
@@ -323,7 +323,7 @@ DELIVERIES_MUTANTS = (
     without(
         "one receiver takes every place",
         DELIVER_PY,
-        "                col(Delivery.tenant_id).notin_(under_way.busy()),\n",
+        "                col(Delivery.tenant_id).notin_(busy),\n",
         "",
         f"{WEBHOOKS}::test_a_receiver_that_hangs_takes_its_own_share_and_holds_up_nobody_else",
     ),

@@ -1,6 +1,6 @@
 """The guards of the core, each with what the code would be without it, and the tests that notice."""
 
-from tests.mutants.accounts import ACCOUNTS_MUTANTS, NOTICES_MUTANTS
+from tests.mutants.accounts import ACCOUNTS_MUTANTS, NOTICES_MUTANTS, PLACES_MUTANTS
 from tests.mutants.boundaries import BOUNDARY_MUTANTS
 from tests.mutants.edges import (
     CALLBACKS_MUTANTS,
@@ -12,7 +12,7 @@ from tests.mutants.edges import (
 from tests.mutants.governor import GOVERNOR_MUTANTS, LOCKS_MUTANTS
 from tests.mutants.lifecycle import LIFECYCLE_MUTANTS
 from tests.mutants.submission import DOUBT_MUTANTS, LOOK_UPS_MUTANTS, PREPARATION_MUTANTS, SUBMISSION_MUTANTS
-from tests.mutants.surroundings import ABSENCE_MUTANTS, STRAYS_MUTANTS, WIRE_MUTANTS
+from tests.mutants.surroundings import ABSENCE_MUTANTS, SETTINGS_MUTANTS, STRAYS_MUTANTS, WIRE_MUTANTS
 
 AREAS = {
     "lifecycle": LIFECYCLE_MUTANTS,
@@ -20,6 +20,8 @@ AREAS = {
     "locks": LOCKS_MUTANTS,
     "accounts": ACCOUNTS_MUTANTS,
     "notices": NOTICES_MUTANTS,
+    "places": PLACES_MUTANTS,
+    "settings": SETTINGS_MUTANTS,
     "submission": SUBMISSION_MUTANTS,
     "preparation": PREPARATION_MUTANTS,
     "doubt": DOUBT_MUTANTS,

@@ -3,6 +3,7 @@
 from tests.mutants.mutant import Mutant, without
 
 ABSENCE = "tests/api/test_absent_database.py"
+SETTINGS = "tests/test_settings.py"
 STRAYS = "tests/worker/test_strays.py"
 WIRE = "tests/api/test_wire.py"
 
@@ -101,5 +102,22 @@ STRAYS_MUTANTS = (
         "if job_id in known and key",
         "if key",
         f"{STRAYS}::test_files_of_another_database_and_of_no_form_of_ours_stay",
+    ),
+)
+
+SETTINGS_MUTANTS = (
+    without(
+        "a call may outlast its lease",
+        "app/settings.py",
+        "if self.lease < self.create_timeout + MARGIN:",
+        "if False:",
+        f"{SETTINGS}::test_a_wrong_value_is_refused_with_its_name_and_the_rule",
+    ),
+    without(
+        "a lease may outlast its key",
+        "app/settings.py",
+        "if self.key_max_age < self.lease:",
+        "if False:",
+        f"{SETTINGS}::test_a_wrong_value_is_refused_with_its_name_and_the_rule",
     ),
 )

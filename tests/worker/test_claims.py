@@ -1,5 +1,7 @@
 """Who holds a job may act on it; who held it once may not, and a cancel in between counts."""
 
+import asyncio
+from collections import Counter
 from datetime import timedelta
 
 import pytest
@@ -93,6 +95,17 @@ async def test_an_attempt_that_lost_its_delivery_does_not_give_it_to_a_third(
     await deliver.deliver(bench.context, frozen, under_way)
     bench.clock.advance(deliver.LEASE / 2)
     assert await deliver.claim(bench.context, under_way) is None
+
+
+async def test_two_who_claim_at_once_do_not_take_more_places_than_a_tenant_may_have(
+    bench: Bench, receiver: Receiver
+) -> None:
+    for job in await bench.queue(2, callback_url=receiver.url):
+        await bench.cancel(job.id)
+    under_way = deliver.UnderWay(Counter({bench.tenant.id: deliver.AT_ONCE_A_TENANT - 1}))
+    claimed = await asyncio.gather(*(deliver.claim(bench.context, under_way) for _ in range(2)))
+    assert [it is not None for it in claimed].count(True) == 1
+    assert under_way.busy() == [bench.tenant.id]
 
 
 async def test_a_receiver_that_never_answers_well_is_given_up_after_ten_attempts(
