@@ -12,6 +12,7 @@ from app import accounts
 from app.clock import Clock
 from app.context import Connection
 from app.database import Database
+from app.gates import StoredGate
 from app.heygen.catalog import Catalog
 from app.heygen.client import HeyGen
 from app.models import Account
@@ -31,7 +32,8 @@ class Timeouts:
 class Connections(Mapping[str, Connection]):
     """By account id. An account that has come stays: whoever works on its jobs may rely on it."""
 
-    def __init__(self, clock: Clock, timeouts: Timeouts) -> None:
+    def __init__(self, database: Database, clock: Clock, timeouts: Timeouts) -> None:
+        self._database = database
         self._clock = clock
         self._timeouts = timeouts
         self._stack = AsyncExitStack()
@@ -66,19 +68,19 @@ class Connections(Mapping[str, Connection]):
             now=self._clock.now,
         )
         heygen.hold(account.gate_until)
-        catalog = Catalog(heygen, self._clock.now)
+        catalog = Catalog(heygen, self._clock.now, StoredGate(self._database, self._clock, account.id))
         self._stack.push_async_callback(catalog.aclose)
         before = self._by_account.get(account.id) or Connection(
             heygen, catalog, account.kind == "simulator", url
         )
         self._by_account[account.id] = replace(before, heygen=heygen, catalog=catalog)
 
-    async def refresh(self, database: Database, secrets: Secrets) -> Sequence[Account]:
+    async def refresh(self, secrets: Secrets) -> Sequence[Account]:
         """Connect to the accounts whose keys were stored or replaced since the last time; answers all that have one.
 
         A key that cannot be read keeps nobody else from being connected.
         """
-        async with database.begin() as session:
+        async with self._database.begin() as session:
             stored = await accounts.with_keys(session)
         for account in stored:
             if self._seen.get(account.id) == account.key_encrypted:

@@ -5,6 +5,7 @@ account's row until the new slot is committed, so that no two processes can take
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -148,15 +149,29 @@ async def _first_in_line(session: AsyncSession, account_id: str) -> list[First]:
     return [First(*row) for row in rows]
 
 
-async def gate(session: AsyncSession, account_id: str, retry_after: timedelta | None, now: datetime) -> None:
-    """HeyGen said 429: send nothing before it allows, and keep fewer jobs in flight."""
+@dataclass(frozen=True)
+class Told:
+    """What a 429 says: when to come back, where it says so, and when the call was sent that it refused."""
+
+    retry_after: timedelta | None = None
+    sent_at: datetime | None = None
+
+
+async def gate(session: AsyncSession, account_id: str, told: Told, now: datetime) -> None:
+    """HeyGen said 429: send nothing before it allows, and keep fewer jobs in flight.
+
+    Of calls that were under way together each may be refused: that is one reason to keep fewer, not many.
+    """
     account = await lock(session, account_id)
+    retry_after = told.retry_after
     until = now + (retry_after or GATE_WITHOUT_WORD)
     account.gate_until = max(until, account.gate_until or until)
     if retry_after is not None and retry_after > LONG:
         log.error("retry_after_long", account_id=account_id, seconds=int(retry_after.total_seconds()))
-    account.limit_now = max(1, int(account.limit_now * 0.7))
-    account.successes = 0
+    if account.lowered_at is None or told.sent_at is None or told.sent_at > account.lowered_at:
+        account.limit_now = max(1, int(account.limit_now * 0.7))
+        account.successes = 0
+        account.lowered_at = now
     await session.flush()
 
 

@@ -199,9 +199,9 @@ async def _connect(
 
     With it, whether the built-in simulator is one of them.
     """
-    connections = Connections(clock, Timeouts(settings.create_timeout, settings.read_timeout))
+    connections = Connections(database, clock, Timeouts(settings.create_timeout, settings.read_timeout))
     stack.push_async_callback(connections.aclose)
-    stored = await connections.refresh(database, secrets)
+    stored = await connections.refresh(secrets)
     try:
         upstream = await _upstream(stack, settings, database, clock, stored)
     except AccountUnknown as error:
@@ -249,7 +249,7 @@ async def _connecting(context: Context, connections: Connections) -> AsyncIterat
         while True:
             await asyncio.sleep(CONNECT_EVERY)
             try:
-                await connections.refresh(context.database, context.secrets)
+                await connections.refresh(context.secrets)
             except Exception:  # noqa: BLE001 -- a database that is away is the worker's to report
                 log.warning("accounts_not_read")
 

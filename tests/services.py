@@ -24,6 +24,7 @@ from app.api.wire import Wire
 from app.clock import Clock
 from app.context import Connection, Context, Links, Pace, Terms
 from app.database import Database, transaction_open
+from app.gates import StoredGate
 from app.heygen.catalog import Catalog
 from app.heygen.client import HeyGen
 from app.main import listen
@@ -68,7 +69,7 @@ async def make_context(
         for account_id, url in accounts.items():
             limit = timedelta(seconds=10)
             heygen = HeyGen(http, url, "test-key", create_timeout=limit, read_timeout=limit, now=clock.now)
-            catalog = Catalog(heygen, clock.now)
+            catalog = Catalog(heygen, clock.now, StoredGate(database, clock, account_id))
             stack.push_async_callback(catalog.aclose)
             connections[account_id] = Connection(heygen, catalog, simulated=True)
         context = Context(

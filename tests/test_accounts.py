@@ -103,13 +103,13 @@ async def test_an_account_that_is_added_is_taken_up_and_a_new_key_takes_the_old_
         async with service(here, Address()) as context:
             second, _ = await add_account(desk, Offer("second", "key-2"), other_url)
             assert second.id not in context.connections
-            await stored(context).refresh(database, secrets)
+            await stored(context).refresh(secrets)
             before = context.connections[second.id]
-            await stored(context).refresh(database, secrets)
+            await stored(context).refresh(secrets)
             assert context.connections[second.id] is before, "nothing has changed"
             again, known = await add_account(desk, Offer("whatever", "key-3"), other_url)
             assert (again.id, again.name, known) == (second.id, "second", True)
-            await stored(context).refresh(database, secrets)
+            await stored(context).refresh(secrets)
             after = context.connections[second.id]
             assert after.heygen is not before.heygen
             assert after.breaker is before.breaker
@@ -167,7 +167,7 @@ async def test_a_service_that_costs_nothing_does_not_begin_to_spend(
             paying = await make_account(
                 database, START, kind="heygen", base_url=url, username="payer", key_encrypted=sealed
             )
-            await stored(context).refresh(database, secrets)
+            await stored(context).refresh(secrets)
             assert paying.id not in context.connections
         async with service(here, Address()) as context:
             assert paying.id in context.connections

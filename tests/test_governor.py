@@ -9,6 +9,7 @@ from sqlalchemy import text, update
 
 from app import governor, lifecycle
 from app.database import Database
+from app.governor import Told
 from app.lifecycle import By, Released
 from app.models import Account, Job, Tenant
 from app.secrets import Secrets
@@ -107,10 +108,27 @@ async def test_a_second_429_never_opens_the_gate_sooner(
     database: Database, account: Account, queued: Job
 ) -> None:
     async with database.begin() as session:
-        await governor.gate(session, account.id, MINUTE, START)
-        await governor.gate(session, account.id, None, START)
+        await governor.gate(session, account.id, Told(MINUTE), START)
+        await governor.gate(session, account.id, Told(), START)
     assert await following(database, account, START + MINUTE / 2) is None
     assert await following(database, account, START + MINUTE) == queued.id
+
+
+async def test_what_was_under_way_together_lowers_the_limit_once(
+    database: Database, account: Account
+) -> None:
+    async def refused(sent: int, answered: int) -> int:
+        """The limit after a 429; seconds since the start."""
+        async with database.begin() as session:
+            told = Told(sent_at=START + timedelta(seconds=sent))
+            await governor.gate(session, account.id, told, START + timedelta(seconds=answered))
+            return (await governor.lock(session, account.id)).limit_now
+
+    assert [await refused(sent, 10) for sent in (1, 2, 9)] == [7, 7, 7]
+    assert await refused(11, 12) == 4, "it is still too many"
+    async with database.begin() as session:
+        await governor.gate(session, account.id, Told(), START + timedelta(seconds=13))
+        assert (await governor.lock(session, account.id)).limit_now == 2, "nobody knows when it was sent"
 
 
 async def test_only_an_operator_ends_what_an_operator_paused(

@@ -131,7 +131,8 @@ async def _words_at_heygen(ctx: Context, caller: Caller, video_ids: Sequence[str
     if not video_ids or not caller.account_wide:
         return {}
     with reading():
-        words = await connection_of(ctx, caller).heygen.video_statuses(video_ids)
+        connection = connection_of(ctx, caller)
+        words = await connection.catalog.through_gate(lambda: connection.heygen.video_statuses(video_ids))
     return {video_id: _known_word(word) for video_id, word in words.items()}
 
 

@@ -201,4 +201,5 @@ async def _delete_at_heygen(ctx: Context, caller: Caller, video_id: str) -> None
     """Delete a video that was not made through us, for who sees the whole account; raises NotFound, Unavailable."""
     await video_at_heygen(ctx, caller, video_id)
     with reading(NotFound.video(video_id)):
-        await connection_of(ctx, caller).heygen.delete_video(video_id)
+        connection = connection_of(ctx, caller)
+        await connection.catalog.through_gate(lambda: connection.heygen.delete_video(video_id))

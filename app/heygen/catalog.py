@@ -5,10 +5,10 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, TypedDict, TypeVar, Unpack
+from typing import Any, Protocol, TypedDict, TypeVar, Unpack
 
 from app.heygen.client import HeyGen
-from app.heygen.errors import Missing, NoAnswer, NotSent, RateLimited
+from app.heygen.errors import Held, HeyGenError, Missing, NoAnswer, NotSent, RateLimited
 from app.heygen.schemas import Look, Page, Video
 
 PRIVATE_FRESH = timedelta(seconds=5)
@@ -57,6 +57,16 @@ class _Entry:
     stale_until: datetime
 
 
+class Gate(Protocol):
+    """What others know of the account: asked before HeyGen is, and told of what a read met."""
+
+    async def until(self) -> datetime | None:
+        """Nothing may be read before this instant."""
+
+    async def met(self, error: HeyGenError) -> None:
+        """A read failed."""
+
+
 class Catalog:
     """Reads of HeyGen that many callers share.
 
@@ -65,9 +75,17 @@ class Catalog:
     What is returned is shared: never change it.
     """
 
-    def __init__(self, heygen: HeyGen, now: Callable[[], datetime], *, capacity: int = 1_000) -> None:
+    def __init__(
+        self,
+        heygen: HeyGen,
+        now: Callable[[], datetime],
+        gate: Gate | None = None,
+        *,
+        capacity: int = 1_000,
+    ) -> None:
         self._heygen = heygen
         self._now = now
+        self._gate = gate
         self._capacity = capacity
         self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
         self._reading: dict[Hashable, asyncio.Task[Any]] = {}
@@ -123,6 +141,18 @@ class Catalog:
             ("asset", heygen_id), lambda: self._heygen.get_asset(heygen_id), lambda _: False
         )
 
+    async def through_gate(self, ask: Callable[[], Awaitable[_T]]) -> _T:
+        """What HeyGen answers, unless it may not be asked now; for what is not kept here."""
+        if self._gate is None:
+            return await ask()
+        self._heygen.hold(await self._gate.until())
+        try:
+            return await ask()
+        except HeyGenError as error:
+            if not isinstance(error, Held | Missing):
+                await self._gate.met(error)
+            raise
+
     def remember(self, video: Video) -> None:
         """Keep a video that was just read elsewhere, for whoever wants its links at once."""
         self._keep(("video", video.id), video, PRIVATE_FRESH, timedelta())
@@ -163,7 +193,7 @@ class Catalog:
         self, key: Hashable, fetch: Callable[[], Awaitable[_T]], is_public: Callable[[_T], bool]
     ) -> _Entry:
         try:
-            value = await fetch()
+            value = await self.through_gate(fetch)
         except Missing as missing:
             return self._keep(key, missing, MISS_FRESH, timedelta())
         except (NotSent, NoAnswer, RateLimited):

@@ -8,19 +8,19 @@ import re
 import secrets
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 import httpx
 
+from app.heygen.answer import Answer
 from app.heygen.errors import (
     Held,
     Missing,
     NoAnswer,
+    RateLimited,
     answer_error,
-    error_code,
     parse_retry_after,
     transport_error,
 )
@@ -30,7 +30,6 @@ from app.heygen.schemas import (
     Created,
     Look,
     Page,
-    Unreadable,
     Video,
     asset_id,
     decode,
@@ -43,30 +42,7 @@ STATUSES_LIMIT = 100  # ids in one bulk question (HeyGen's own limit)
 
 _KEY = re.compile(r"[A-Za-z0-9_\-:.]{1,255}")  # what HeyGen takes for an Idempotency-Key
 
-_T = TypeVar("_T")
 Params = Mapping[str, str | int | None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """A 2xx; `payload` is None where the body was no JSON object."""
-
-    status: int
-    headers: httpx.Headers
-    payload: Mapping[str, Any] | None
-
-    def read(self, parse: Callable[[Mapping[str, Any]], _T], *, within: str | None = "data") -> _T:
-        """Parse the payload, or the object it holds; raises NoAnswer where HeyGen said something else."""
-        payload = self.payload if within is None else (self.payload or {}).get(within)
-        if not isinstance(payload, Mapping):
-            raise self._unreadable("not the JSON object expected")
-        try:
-            return parse(payload)
-        except Unreadable as error:
-            raise self._unreadable(str(error)) from error
-
-    def _unreadable(self, detail: str) -> NoAnswer:
-        return NoAnswer("unreadable", detail, http_status=self.status, code=error_code(self.payload))
 
 
 class HeyGen:
@@ -236,7 +212,7 @@ class HeyGen:
     async def _page(self, route: str, params: Params) -> Page:
         return (await self._get(route, params=params)).read(Page.of, within=None)
 
-    async def _get(self, route: str, heygen_id: str | None = None, params: Params | None = None) -> _Answer:
+    async def _get(self, route: str, heygen_id: str | None = None, params: Params | None = None) -> Answer:
         self._check_held()
         given = {name: value for name, value in (params or {}).items() if value is not None}
         path = _path(route, heygen_id)
@@ -278,8 +254,9 @@ class HeyGen:
             timeout=httpx.Timeout(None, connect=connecting, pool=connecting),
         )
 
-    async def _send(self, operation: str, request: httpx.Request, within: timedelta) -> _Answer:
+    async def _send(self, operation: str, request: httpx.Request, within: timedelta) -> Answer:
         """Send once and read the whole answer within one deadline; raises a HeyGenError for all but 2xx."""
+        sent_at = self._now() if self._now is not None else None
         try:
             async with asyncio.timeout(within.total_seconds()) as deadline:
                 # A redirect would take the key along to another host; auth=None keeps .netrc out.
@@ -303,8 +280,11 @@ class HeyGen:
             retry_after = parse_retry_after(response.headers.get("Retry-After"), response.headers.get("Date"))
             if response.status_code == 429 and retry_after is not None and self._now is not None:
                 self.hold(self._now() + retry_after)
-            raise answer_error(response.status_code, payload, retry_after)
-        return _Answer(response.status_code, response.headers, payload)
+            failure = answer_error(response.status_code, payload, retry_after)
+            if isinstance(failure, RateLimited):
+                failure.sent_at = sent_at
+            raise failure
+        return Answer(response.status_code, response.headers, payload)
 
     def _check_held(self) -> None:
         if self._held_until is not None and self._now is not None and self._now() < self._held_until:

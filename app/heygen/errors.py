@@ -92,6 +92,8 @@ class Refused(HeyGenError):
 class RateLimited(Refused):
     """429 of any code: too many requests or renders at once; try again after `retry_after`, where it is given."""
 
+    sent_at: datetime | None = None  # when the refused call was sent, by the clock of its client
+
 
 class AccountBlocked(Refused):
     """The account, not the request, is at fault: a bad key, an empty wallet, an unverified phone."""

@@ -22,6 +22,7 @@ class Account(SQLModel, table=True):
     concurrency: int
     limit_now: int  # adapts down on 429 and back up, never above concurrency
     successes: int = 0  # accepted creates since the last change of limit_now
+    lowered_at: datetime | None = None  # what was sent before this instant lowers limit_now no more
     gate_until: datetime | None = None  # HeyGen's Retry-After; a restart obeys it too
     paused_reason: str | None = None
     paused_at: datetime | None = None

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+from app.governor import Told
 from app.heygen.errors import (
     AccountBlocked,
     HeyGenError,
@@ -27,8 +28,7 @@ class Release:
 
     reason: str
     delay: timedelta
-    gate: bool = False
-    retry_after: timedelta | None = None
+    gate: Told | None = None
     pause: str | None = None
     upload_again: bool = False
 
@@ -74,7 +74,7 @@ def of_account(error: HeyGenError, delay: timedelta) -> Release | None:
     match error:
         case RateLimited():
             wait = error.retry_after or RELEASE_FIRST
-            return Release(error.code, wait, gate=True, retry_after=error.retry_after)
+            return Release(error.code, wait, gate=Told(error.retry_after, error.sent_at))
         case AccountBlocked():
             return Release(error.code, delay, pause=error.code)
         case _:

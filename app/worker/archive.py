@@ -9,13 +9,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from uuid_utils.compat import uuid7
 
+from app import gates
 from app.context import Context
 from app.heygen.errors import HeyGenError
 from app.heygen.schemas import Video
 from app.models import Event, File, Job
 from app.remote_files import FileUnavailable, open_file, pieces
 from app.storage import TooLarge, WrongLength
-from app.worker import gates
 
 log = structlog.get_logger(__name__)
 
@@ -108,8 +108,6 @@ async def archive(ctx: Context, owed: Owed) -> None:
         mime, size = await _fetch(ctx, job, file.variant, key)
     except (FileUnavailable, HeyGenError, WrongLength, TooLarge, TimeoutError, OSError) as error:
         log.warning("archive_failed", job_id=job.id, variant=file.variant, reason=type(error).__name__)
-        if isinstance(error, HeyGenError):
-            await gates.heed(ctx, job.account_id, error)
         await _postpone(ctx, owed)
         return
     await ctx.failpoint("archive.fetched")

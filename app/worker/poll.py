@@ -10,14 +10,14 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app import governor, lifecycle
+from app import gates, governor, lifecycle
 from app.context import Connection, Context
 from app.heygen.errors import HeyGenError, Missing
 from app.heygen.schemas import Look, Video, look_state, video_state
 from app.lifecycle import By, Completed, Fact, Failed, Rendered
 from app.models import Job, JobStatus, is_status
 from app.remote_files import first_byte
-from app.worker import cadence, gates
+from app.worker import cadence
 from app.worker.claims import heed_hints, hinted, put_all_back, put_back, take_due
 
 log = structlog.get_logger(__name__)

@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from app import gates
 from app.context import Context
 from app.heygen.errors import HeyGenError, Missing
 from app.heygen.schemas import token_of
 from app.models import Job
-from app.worker import gates
 
 MOST_PAGES = 200
 

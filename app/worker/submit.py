@@ -311,8 +311,8 @@ async def act_on_account(ctx: Context, session: AsyncSession, account_id: str, m
     now = ctx.clock.now()
     paused = False
     match meaning:
-        case Release(gate=True):
-            await governor.gate(session, account_id, meaning.retry_after, now)
+        case Release(gate=governor.Told() as told):
+            await governor.gate(session, account_id, told, now)
         case Release(pause=str(reason)):
             paused = await governor.pause(session, account_id, reason, now)
         case Fail(counts=True):

@@ -5,12 +5,12 @@ from datetime import timedelta
 import structlog
 from sqlmodel import col
 
-from app import lifecycle
+from app import gates, lifecycle
 from app.context import Context
 from app.heygen.errors import HeyGenError, Missing
 from app.lifecycle import Accepted, By, Fact, Failed
 from app.models import Job
-from app.worker import cadence, gates, poll, search
+from app.worker import cadence, poll, search
 from app.worker.claims import put_all_back, put_back, take_due
 from app.worker.unsure import BETWEEN_SEARCHES
 

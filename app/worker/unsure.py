@@ -8,13 +8,13 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app import governor, lifecycle
+from app import gates, governor, lifecycle
 from app.context import Context
 from app.heygen.errors import HeyGenError, Refused
 from app.heygen.schemas import Created
 from app.lifecycle import Accepted, By, Failed
 from app.models import Callback, Job, JobStatus, Outcome, Submission, is_status
-from app.worker import answers, gates, ledger, search
+from app.worker import answers, ledger, search
 from app.worker.claims import heed_hints, put_back, take_due
 from app.worker.ledger import Intent
 from app.worker.search import Found

@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from app import governor
 from app.context import Context
+from app.governor import Told
 from app.models import Group, JobStatus
 from app.storage import Storage
 from app.worker import expire, submit, unsure
@@ -87,7 +88,7 @@ async def test_a_gate_that_closes_while_a_video_is_prepared_holds_it_back(story:
 
     async def close() -> None:
         async with story.context.database.begin() as session:
-            await governor.gate(session, job.account_id, timedelta(seconds=60), story.clock.now())
+            await governor.gate(session, job.account_id, Told(timedelta(seconds=60)), story.clock.now())
 
     await run_worker(replace(story.context, failpoint=at("submit.prepared", close)))
     assert story.calls("POST", "/v3/videos") == 0

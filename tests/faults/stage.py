@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from app.context import Connection, Context, Pace
 from app.database import Database, transaction_open
+from app.gates import StoredGate
 from app.heygen.catalog import Catalog
 from app.heygen.client import HeyGen
 from app.models import Account, Delivery, DeliveryStatus, File, Job, JobStatus, is_status
@@ -104,7 +105,8 @@ class Stage:
         ):
             limit = timedelta(seconds=10)
             heygen = HeyGen(http, self.heygen_url, "test-key", create_timeout=limit, read_timeout=limit)
-            catalog = Catalog(heygen, self.clock.now)
+            gate = StoredGate(self.database, self.clock, self._account_id)
+            catalog = Catalog(heygen, self.clock.now, gate)
             connections = {self._account_id: Connection(heygen, catalog, simulated=True)}
             context = replace(at(self.front_url, bare), connections=connections, pace=PACE)
             try:

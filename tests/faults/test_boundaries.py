@@ -11,7 +11,6 @@ WITHOUT = {
     "expire.probe": "a probe that is lost is made again, and a resumed account is found resumed",
     "expire._is_well": "a read; nothing is kept of it",
     "expire.end_leases": "runs before there is any work; the next start repeats it",
-    "gates.heed": "tells of the account alone; the next call to HeyGen tells it again",
     "loop.due_lanes": "a read",
     "loop.sweep": "reads the forecast afresh",
     "prune.prune": "deletes what nobody asks for; the next round repeats it",

@@ -7,6 +7,7 @@ POLL = "tests/worker/test_poll.py"
 IDEMPOTENCY = "tests/api/test_idempotency.py"
 CALLBACKS = "tests/api/test_callbacks.py"
 CADENCE = "tests/worker/test_cadence.py"
+GATE = "tests/api/test_gate.py"
 GATES = "tests/worker/test_gates.py"
 CLAIMS = "tests/worker/test_claims.py"
 WEBHOOKS = "tests/end_to_end/test_webhooks.py"
@@ -22,7 +23,8 @@ DELIVER_PY = "app/worker/deliver.py"
 EXPIRE_PY = "app/worker/expire.py"
 ARCHIVE_PY = "app/worker/archive.py"
 CLIENT_PY = "app/heygen/client.py"
-GATES_PY = "app/worker/gates.py"
+CATALOG_PY = "app/heygen/catalog.py"
+GATES_PY = "app/gates.py"
 FORECAST_PY = "app/forecast.py"
 POLL_PY = "app/worker/poll.py"
 
@@ -117,6 +119,20 @@ CALLBACKS_MUTANTS = (
 )
 
 GATES_MUTANTS = (
+    without(
+        "what a caller's read met is kept to oneself",
+        CATALOG_PY,
+        "                await self._gate.met(error)\n",
+        "                pass\n",
+        f"{GATE}::test_what_is_answered_from_the_cache_tells_the_others_too",
+    ),
+    without(
+        "a caller's read does not ask what others were told",
+        CATALOG_PY,
+        "        self._heygen.hold(await self._gate.until())\n",
+        "",
+        f"{GATE}::test_every_replica_waits",
+    ),
     without(
         "HeyGen is read before its Retry-After",
         GATES_PY,

@@ -128,6 +128,13 @@ GOVERNOR_MUTANTS = (
         f"{SUBMIT}::test_a_429_lowers_the_number_in_flight_and_success_raises_it_again",
     ),
     without(
+        "each call of a burst lowers the limit",
+        GOVERNOR_PY,
+        " or told.sent_at > account.lowered_at:",
+        " or True:",
+        f"{GOVERNOR}::test_what_was_under_way_together_lowers_the_limit_once",
+    ),
+    without(
         "a second 429 opens the gate sooner",
         GOVERNOR_PY,
         "max(until, account.gate_until or until)",

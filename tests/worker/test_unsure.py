@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from app import governor
+from app.governor import Told
 from app.heygen.client import HeyGen
 from app.heygen.schemas import Page
 from app.models import Account, JobStatus, Outcome, Submission
@@ -198,7 +199,7 @@ async def test_a_gate_that_closes_before_a_repeat_is_written_down_holds_it_back(
     claimed = await unsure.claim(bench.context)
     assert claimed is not None
     async with bench.context.database.begin() as session:
-        await governor.gate(session, job.account_id, timedelta(seconds=60), bench.clock.now())
+        await governor.gate(session, job.account_id, Told(timedelta(seconds=60)), bench.clock.now())
     await unsure.resolve(bench.context, claimed)
     assert bench.calls("POST", "/v3/videos") == 1
     await bench.settle()

@@ -1,6 +1,7 @@
 """When HeyGen may be read: not before its Retry-After has passed, and not with a key that it refuses."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
@@ -9,7 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app import governor
+from app.clock import Clock
 from app.context import Context
+from app.database import Database
+from app.governor import Told
 from app.heygen.errors import AccountBlocked, HeyGenError, RateLimited
 from app.models import Account
 
@@ -37,11 +41,32 @@ def shut_until(account: Account, now: datetime) -> datetime | None:
 
 async def heed(ctx: Context, account_id: str, error: HeyGenError) -> None:
     """A read may tell that the whole account is refused or throttled."""
-    log.warning("heygen_read_failed", account_id=account_id, reason=error.reason)
-    if not isinstance(error, AccountBlocked | RateLimited):
-        return
-    async with ctx.database.begin() as session:
-        if isinstance(error, AccountBlocked):
-            await governor.pause(session, account_id, error.code, ctx.clock.now())
-        else:
-            await governor.gate(session, account_id, error.retry_after, ctx.clock.now())
+    await StoredGate(ctx.database, ctx.clock, account_id).met(error)
+
+
+@dataclass(frozen=True)
+class StoredGate:
+    """One account's gate as all processes see it, for a catalog: nobody has claimed what callers read through it."""
+
+    database: Database
+    clock: Clock
+    account_id: str
+
+    async def until(self) -> datetime | None:
+        """The instant before which HeyGen must not be read, whichever process was told it."""
+        async with self.database.begin() as session:
+            until = select(col(Account.gate_until)).where(col(Account.id) == self.account_id)
+            told: datetime | None = await session.scalar(until)
+        return told
+
+    async def met(self, error: HeyGenError) -> None:
+        """What a failed read tells of the whole account is kept."""
+        log.warning("heygen_read_failed", account_id=self.account_id, reason=error.reason)
+        if not isinstance(error, AccountBlocked | RateLimited):
+            return
+        async with self.database.begin() as session:
+            now = self.clock.now()
+            if isinstance(error, AccountBlocked):
+                await governor.pause(session, self.account_id, error.code, now)
+            else:
+                await governor.gate(session, self.account_id, Told(error.retry_after, error.sent_at), now)
