@@ -5,6 +5,8 @@ import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,7 +15,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, event
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
@@ -40,11 +42,24 @@ class DatabaseAway(Exception):
     """
 
 
+@dataclass(frozen=True)
+class Patience:
+    """How long PostgreSQL is waited for; each is longer than the one before, which ends what it is about first."""
+
+    idle: timedelta = timedelta(seconds=8)  # a transaction whose process stands still, with all that it locks
+    lock: timedelta = timedelta(seconds=10)  # what another transaction locks
+    statement: timedelta | None = timedelta(seconds=30)
+    answer: timedelta | None = timedelta(
+        seconds=40
+    )  # any word at all: beyond it the connection leads nowhere
+
+
 class Database:
     """The tables; `begin()` is the only way in."""
 
-    def __init__(self, url: str) -> None:
-        self.engine = _sqlite(url) if url.startswith("sqlite") else _postgresql(url)
+    def __init__(self, url: str, patience: Patience | None = None) -> None:
+        self._patience = patience or Patience()
+        self.engine = _sqlite(url) if url.startswith("sqlite") else _postgresql(make_url(url), self._patience)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self._lock: IO[bytes] | None = None
 
@@ -91,9 +106,16 @@ class Database:
         """Bring the tables up to the newest migration."""
         if self.is_sqlite and self.engine.url.database:
             Path(self.engine.url.database).parent.mkdir(parents=True, exist_ok=True)
-        with _absence_named():
-            async with self.engine.begin() as connection:
-                await connection.run_sync(_upgrade)
+        engine = self.engine
+        if not self.is_sqlite:  # a table may be rewritten: that takes as long as it takes
+            engine = _postgresql(engine.url, replace(self._patience, statement=None, answer=None))
+        try:
+            with _absence_named():
+                async with engine.begin() as connection:
+                    await connection.run_sync(_upgrade)
+        finally:
+            if engine is not self.engine:
+                await engine.dispose()
 
     async def check_schema(self) -> None:
         """Raise `SchemaBehind` unless the tables are those of the newest migration known here, or DatabaseAway."""
@@ -164,8 +186,8 @@ def _revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def _postgresql(url: str) -> AsyncEngine:
-    parsed = make_url(url).set(drivername="postgresql+asyncpg")
+def _postgresql(url: URL, patience: Patience) -> AsyncEngine:
+    parsed = url.set(drivername="postgresql+asyncpg")
     # hide_parameters: exceptions and logs must not carry scripts or links.
     engine = create_async_engine(
         parsed,
@@ -176,11 +198,12 @@ def _postgresql(url: str) -> AsyncEngine:
         hide_parameters=True,
         connect_args={
             "timeout": 10,
+            "command_timeout": patience.answer.total_seconds() if patience.answer is not None else None,
             "server_settings": {
                 "application_name": "greenroom",
-                "statement_timeout": "30000",
-                "lock_timeout": "10000",
-                "idle_in_transaction_session_timeout": "60000",
+                "statement_timeout": _milliseconds(patience.statement),
+                "lock_timeout": _milliseconds(patience.lock),
+                "idle_in_transaction_session_timeout": _milliseconds(patience.idle),
                 "timezone": "UTC",
             },
         },
@@ -192,7 +215,19 @@ def _postgresql(url: str) -> AsyncEngine:
         if connection.driver_connection.is_closed():
             raise DisconnectionError
 
+    @event.listens_for(engine.sync_engine, "handle_error")
+    def _let_go(context: ExceptionContext) -> None:
+        # The peer is silent, not gone: what waits for it, a rollback or a polite end, would wait as long again.
+        if isinstance(context.original_exception, TimeoutError) and context.connection is not None:
+            driver: Any = context.connection.connection.driver_connection
+            driver.terminate()
+            context.is_disconnect = True
+
     return engine
+
+
+def _milliseconds(limit: timedelta | None) -> str:
+    return str(limit // timedelta(milliseconds=1)) if limit is not None else "0"
 
 
 def _sqlite(url: str) -> AsyncEngine:

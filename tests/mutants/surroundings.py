@@ -3,6 +3,7 @@
 from tests.mutants.mutant import Mutant, without
 
 ABSENCE = "tests/api/test_absent_database.py"
+DATABASE = "tests/test_database.py"
 SETTINGS = "tests/test_settings.py"
 STRAYS = "tests/worker/test_strays.py"
 WIRE = "tests/api/test_wire.py"
@@ -18,6 +19,32 @@ ABSENCE_MUTANTS = (
         DATABASE_PY,
         (("if connection.driver_connection.is_closed():", "if False:"),),
         (f"{ABSENCE}::test_no_caller_and_no_step_of_the_worker_notices_a_restart_between_two_requests",),
+        database="postgresql",
+    ),
+    Mutant(
+        "a silent line is waited for",
+        DATABASE_PY,
+        (
+            (
+                '"command_timeout": patience.answer.total_seconds() if patience.answer is not None else None',
+                '"command_timeout": 5',
+            ),
+        ),
+        (f"{DATABASE}::test_a_connection_that_leads_nowhere_is_given_up_and_another_one_made",),
+        database="postgresql",
+    ),
+    Mutant(
+        "a silent line is kept",
+        DATABASE_PY,
+        (("            context.is_disconnect = True\n", ""), ("            driver.terminate()\n", "")),
+        (f"{DATABASE}::test_a_connection_that_leads_nowhere_is_given_up_and_another_one_made",),
+        database="postgresql",
+    ),
+    Mutant(
+        "a frozen process keeps its locks",
+        DATABASE_PY,
+        (('"idle_in_transaction_session_timeout": _milliseconds(patience.idle),', ""),),
+        (f"{DATABASE}::test_each_limit_ends_before_the_next_and_the_server_knows_them",),
         database="postgresql",
     ),
     without(

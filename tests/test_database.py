@@ -1,0 +1,160 @@
+"""PostgreSQL is waited for, but not for ever: a silent line, and a process that stands still in a transaction."""
+
+import asyncio
+import contextvars
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+
+from app import governor
+from app.context import Context
+from app.database import Database, DatabaseAway, Patience
+from app.models import Account
+from tests.api.callers import create_video
+from tests.services import make_context, serving
+
+pytestmark = pytest.mark.parametrize("engine_name", ["postgresql"])
+
+SOON = timedelta(milliseconds=300)
+IMPATIENT = Patience(answer=SOON)
+
+
+@dataclass
+class Line:
+    """A TCP address that stands before PostgreSQL; once it is silent, what has come through it leads nowhere."""
+
+    socket: Path
+    silent: bool = False
+    port: int = 0
+    taken: int = 0
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass on both ways; a connection that is made later works."""
+        self.taken += 1
+        self.silent = False
+        there = await asyncio.open_unix_connection(str(self.socket))
+        dead = [False]
+        self.tasks = {task for task in self.tasks if not task.done()}
+        for source, target in ((reader, there[1]), (there[0], writer)):
+            self.tasks.add(asyncio.create_task(self._pass_on(source, target, dead)))
+
+    async def _pass_on(
+        self, source: asyncio.StreamReader, target: asyncio.StreamWriter, dead: list[bool]
+    ) -> None:
+        while data := await source.read(65_536):
+            dead[0] = dead[0] or self.silent
+            if not dead[0]:
+                target.write(data)
+        target.close()
+
+
+@pytest.fixture
+async def line(database_url: str) -> AsyncIterator[Line]:
+    line = Line(Path(str(make_url(database_url).query["host"])) / ".s.PGSQL.5432")
+    server = await asyncio.start_server(line.take, "127.0.0.1")
+    line.port = server.sockets[0].getsockname()[1]
+    yield line
+    server.close()
+    for task in line.tasks:
+        task.cancel()
+    await asyncio.gather(*line.tasks, return_exceptions=True)
+
+
+@pytest.fixture
+async def distant(database: Database, line: Line) -> AsyncIterator[Database]:
+    """The same tables, over that line."""
+    url = database.engine.url.set(drivername="postgresql", host="127.0.0.1", port=line.port, query={})
+    distant = Database(url.render_as_string(hide_password=False), IMPATIENT)
+    yield distant
+    await distant.close()
+
+
+async def test_a_connection_that_leads_nowhere_is_given_up_and_another_one_made(
+    distant: Database, line: Line
+) -> None:
+    async with distant.begin() as session:
+        await session.execute(text("SELECT 1"))
+    before = line.taken
+    async with asyncio.timeout(10):
+        line.silent = True
+        with pytest.raises(DatabaseAway):
+            async with distant.begin() as session:
+                await session.execute(text("SELECT 1"))
+        async with distant.begin() as session:
+            assert await session.scalar(text("SELECT 1")) == 1
+    assert line.taken > before
+
+
+async def test_a_line_that_falls_silent_within_a_transaction_takes_nothing_with_it(
+    distant: Database, line: Line, account: Account
+) -> None:
+    async def fall_silent() -> None:
+        async with distant.begin() as session:
+            await governor.pause(session, account.id, "unsaid", account.created_at)
+            line.silent = True
+
+    async with asyncio.timeout(10):
+        with pytest.raises(DatabaseAway):
+            await fall_silent()
+        async with distant.begin() as session:
+            assert (await session.get_one(Account, account.id)).paused_at is None
+
+
+async def test_a_caller_is_told_to_come_back_and_finds_the_service_well(
+    distant: Database, line: Line, context: Context, account: Account, key: str, tmp_path: Path
+) -> None:
+    parts = (distant, context.clock, context.secrets)
+    async with (
+        make_context(*parts, {account.id: "http://127.0.0.1:9"}, tmp_path / "far") as far,
+        serving(far) as served,
+        httpx.AsyncClient(base_url=served.links.api_url, headers={"x-api-key": key}, timeout=10) as api,
+    ):
+        video_id = await create_video(api)
+        line.silent = True
+        answer = await api.get(f"/v3/videos/{video_id}")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "service_unavailable")
+        assert int(answer.headers["retry-after"]) >= 1
+        assert (await api.get(f"/v3/videos/{video_id}")).status_code == 200
+
+
+async def test_who_stands_still_in_a_transaction_loses_it_and_others_go_on(
+    database: Database, database_url: str, account: Account
+) -> None:
+    frozen = Database(database_url, Patience(idle=SOON))
+
+    async def stand_still() -> None:
+        async with frozen.begin() as session:
+            await governor.lock(session, account.id)
+            other = asyncio.create_task(pause(database, account), context=contextvars.Context())
+            async with asyncio.timeout(10):
+                assert await other, "its lock was taken from the frozen one"
+            await governor.pause(session, account.id, "too late", account.created_at)
+
+    with pytest.raises(DatabaseAway):
+        await stand_still()
+    await frozen.close()
+
+
+async def pause(database: Database, account: Account) -> bool:
+    async with database.begin() as session:
+        await governor.lock(session, account.id)
+        return await governor.pause(session, account.id, "in time", account.created_at)
+
+
+async def test_each_limit_ends_before_the_next_and_the_server_knows_them(database: Database) -> None:
+    """Who waits for a lock outlasts a frozen holder; only silence outlasts a slow statement."""
+    usual = Patience()
+    assert usual.statement is not None
+    assert usual.answer is not None
+    assert usual.idle < usual.lock < usual.statement < usual.answer
+    names = ("idle_in_transaction_session_timeout", "lock_timeout", "statement_timeout")
+    async with database.begin() as session:
+        shown = [await session.scalar(text(f"SHOW {name}")) for name in names]
+    assert shown == ["8s", "10s", "30s"]
