@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
@@ -10,6 +11,7 @@ from itertools import count
 import httpx
 import structlog
 from sqlalchemy import func, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from uuid_utils.compat import uuid7
@@ -96,11 +98,12 @@ async def settle(session: AsyncSession, identity: Identity, concurrency: int, no
 
     An account with a stored key has a concurrency of its own, which the environment's does not change.
     """
-    account = await _known(session, identity)
-    if account is None:
-        account = await _made(
-            session, identity, await _free_name(session, identity.username), concurrency, now
-        )
+    while (account := await _known(session, identity)) is None:
+        # Of replicas that start at once with a new key one makes the row, and the others read it.
+        with suppress(IntegrityError):
+            async with session.begin_nested():
+                name = await _free_name(session, identity.username)
+                await _made(session, identity, name, concurrency, now)
     if account.key_encrypted is None:
         if account.concurrency != concurrency:
             account.concurrency = account.limit_now = concurrency

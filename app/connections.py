@@ -9,6 +9,7 @@ import httpx
 import structlog
 
 from app import accounts
+from app.accounts import Identity
 from app.clock import Clock
 from app.context import Connection
 from app.database import Database
@@ -29,6 +30,15 @@ class Timeouts:
     read: timedelta
 
 
+@dataclass(frozen=True)
+class Upstream:
+    """The account of the environment's key: whose it is, at which address."""
+
+    identity: Identity
+    url: str
+    key: str
+
+
 class Connections(Mapping[str, Connection]):
     """By account id. An account that has come stays: whoever works on its jobs may rely on it."""
 
@@ -41,6 +51,7 @@ class Connections(Mapping[str, Connection]):
         self._clients: dict[str, httpx.AsyncClient] = {}
         self._seen: dict[str, bytes | None] = {}  # the stored key that was last looked at, still encrypted
         self._free_only = False
+        self.joined = False  # the account of the environment's key
 
     def __getitem__(self, account_id: str) -> Connection:
         return self._by_account[account_id]
@@ -86,8 +97,7 @@ class Connections(Mapping[str, Connection]):
             if self._seen.get(account.id) == account.key_encrypted:
                 continue
             self._seen[account.id] = account.key_encrypted
-            if self._free_only and account.kind != "simulator":
-                log.warning("account_waits", account=account.name, meaning="Restart to render for money.")
+            if self._waits(account.name, simulated=account.kind == "simulator"):
                 continue
             try:
                 key = secrets.decrypt(account.key_encrypted or b"").decode()
@@ -102,6 +112,17 @@ class Connections(Mapping[str, Connection]):
             log.info("heygen_account", account=account.name, base_url=account.base_url)
         return stored
 
+    async def join(self, upstream: Upstream, concurrency: int) -> None:
+        """Connect to the account of the environment's key, unless a stored key, which goes before it, did already."""
+        self.joined = True
+        if self._waits(upstream.identity.username, simulated=upstream.identity.simulated):
+            return
+        async with self._database.begin() as session:
+            account = await accounts.settle(session, upstream.identity, concurrency, self._clock.now())
+            await accounts.follow(session, account)
+        if account.id not in self:
+            await self.open(account, upstream.url, upstream.key)
+
     def stay_free(self) -> None:
         """Where all that is connected costs nothing, let nothing come that does.
 
@@ -109,6 +130,12 @@ class Connections(Mapping[str, Connection]):
         is spent: it takes up a paying account at its next start.
         """
         self._free_only = all(connection.simulated for connection in self._by_account.values())
+
+    def _waits(self, name: str, *, simulated: bool) -> bool:
+        if not self._free_only or simulated:
+            return False
+        log.warning("account_waits", account=name, meaning="Restart to render for money.")
+        return True
 
     async def aclose(self) -> None:
         """Let go of every connection."""

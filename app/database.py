@@ -217,11 +217,11 @@ def _postgresql(url: URL, patience: Patience) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "handle_error")
     def _let_go(context: ExceptionContext) -> None:
-        # The peer is silent, not gone: what waits for it, a rollback or a polite end, would wait as long again.
+        # The peer is silent, not gone: a rollback would wait for it as long again, and so would the other connections.
         if isinstance(context.original_exception, TimeoutError) and context.connection is not None:
             driver: Any = context.connection.connection.driver_connection
             driver.terminate()
-            context.is_disconnect = True
+            context.invalidate_pool_on_disconnect = True
 
     return engine
 

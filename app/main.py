@@ -7,22 +7,24 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import chain, repeat
 from pathlib import Path
 
 import structlog
 import uvicorn
 from fastapi import FastAPI
+from pydantic import SecretStr
 from sqlalchemy import func, select
 from sqlalchemy.engine import make_url
 
 from app import accounts
-from app.accounts import AccountUnknown, Identity
+from app.accounts import AccountUnknown
 from app.api.app import create_api
 from app.api.wire import Wire
 from app.clock import Clock
-from app.connections import Connections, Timeouts
+from app.connections import Connections, Timeouts, Upstream
 from app.context import Context, Links, Pace, Terms
-from app.database import Database
+from app.database import Database, DatabaseAway
 from app.models import Account
 from app.notices import hearing
 from app.secrets import Secrets, load_or_create
@@ -38,15 +40,12 @@ log = structlog.get_logger(__name__)
 
 FOLLOW_EVERY = 60.0  # seconds between two looks at the database's clock
 CONNECT_EVERY = 5.0  # seconds between two looks for accounts that an operator added
-
-
-@dataclass(frozen=True)
-class Upstream:
-    """Whose HeyGen account, at which address, with which key."""
-
-    identity: Identity
-    url: str
-    key: str
+JOIN_AFTER = (
+    1.0,
+    5.0,
+    15.0,
+    60.0,
+)  # seconds until the environment's key is asked about again; the last for ever
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ async def service(settings: Settings, address: Address) -> AsyncIterator[Context
         if database.is_sqlite:
             await expire.end_leases(context)
         _announce(context, held, embedded=embedded)
-        await stack.enter_async_context(_connecting(context, connections))
+        await stack.enter_async_context(_connecting(context, connections, settings))
         if not database.is_sqlite:
             await stack.enter_async_context(hearing(database, context.wake))
         yield context
@@ -207,16 +206,11 @@ async def _connect(
     except AccountUnknown as error:
         if not connections:
             raise
-        log.error("account_unknown", reason=str(error), meaning="The accounts with stored keys go on.")  # noqa: TRY400
+        meaning = "The accounts with stored keys go on; this one is asked again."
+        log.error("account_unknown", reason=str(error), meaning=meaning)  # noqa: TRY400
         upstream = None
     if upstream is not None:
-        async with database.begin() as session:
-            account = await accounts.settle(
-                session, upstream.identity, settings.heygen_concurrency, clock.now()
-            )
-            await accounts.follow(session, account)
-        if account.id not in connections:  # a stored key goes before the environment's
-            await connections.open(account, upstream.url, upstream.key)
+        await connections.join(upstream, settings.heygen_concurrency)
     if not connections:
         raise AccountUnknown(accounts.NO_ACCOUNT)
     connections.stay_free()
@@ -228,8 +222,7 @@ async def _upstream(
 ) -> Upstream | None:
     """HeyGen by the environment's key; or the built-in simulator, started here, while no key pays."""
     if settings.heygen_api_key is not None:
-        key, url = settings.heygen_api_key.get_secret_value(), settings.heygen_base_url or HEYGEN
-        return Upstream(await accounts.identify(database, url, key), url, key)
+        return await _of_environment(settings.heygen_api_key, settings, database)
     if not settings.simulated or accounts.any_pays(stored):
         return None
     folder = data_folder(settings) / "simulator"
@@ -241,9 +234,15 @@ async def _upstream(
     return Upstream(accounts.EMBEDDED, await stack.enter_async_context(running(simulator)), "simulated")
 
 
+async def _of_environment(key: SecretStr, settings: Settings, database: Database) -> Upstream:
+    url = settings.heygen_base_url or HEYGEN
+    identity = await accounts.identify(database, url, key.get_secret_value())
+    return Upstream(identity, url, key.get_secret_value())
+
+
 @asynccontextmanager
-async def _connecting(context: Context, connections: Connections) -> AsyncIterator[None]:
-    """Take up accounts that an operator adds meanwhile, and keys that replace others."""
+async def _connecting(context: Context, connections: Connections, settings: Settings) -> AsyncIterator[None]:
+    """Take up accounts that an operator adds meanwhile, keys that replace others, and whom the start could not ask."""
 
     async def look() -> None:
         while True:
@@ -253,12 +252,25 @@ async def _connecting(context: Context, connections: Connections) -> AsyncIterat
             except Exception:  # noqa: BLE001 -- a database that is away is the worker's to report
                 log.warning("accounts_not_read")
 
-    task = asyncio.create_task(look())
+    async def join(key: SecretStr) -> None:
+        for seconds in chain(JOIN_AFTER, repeat(JOIN_AFTER[-1])):
+            await asyncio.sleep(seconds)
+            try:
+                upstream = await _of_environment(key, settings, context.database)
+                await connections.join(upstream, settings.heygen_concurrency)
+                break
+            except (AccountUnknown, DatabaseAway) as error:
+                log.warning("account_unknown", reason=str(error))
+
+    tasks = [asyncio.create_task(look())]
+    if settings.heygen_api_key is not None and not connections.joined:
+        tasks.append(asyncio.create_task(join(settings.heygen_api_key)))
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _pace(settings: Settings, connections: Connections, *, callbacks: bool) -> Pace:

@@ -1,11 +1,13 @@
 """Several HeyGen accounts in one service: whose keys it finds, and what becomes of those it cannot use."""
 
+import asyncio
+import contextvars
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import func, select, text, update
 from sqlmodel import col
 
 from app import accounts
@@ -65,6 +67,12 @@ async def lose_key(database: Database, account: Account) -> None:
     async with database.begin() as session:
         spoilt = update(Account).where(col(Account.id) == account.id).values(key_encrypted=b"spoilt")
         await session.execute(spoilt)
+
+
+async def rows(database: Database) -> int:
+    """How many accounts there are."""
+    async with database.begin() as session:
+        return await session.scalar(select(func.count()).select_from(Account)) or 0
 
 
 def stored(context: Context) -> Connections:
@@ -146,6 +154,46 @@ async def test_a_key_in_the_environment_that_is_refused_stops_only_a_service_wit
         well, _ = await add_account(desk, Offer("well", "key-2"), other_url)
         async with service(wrong, Address()) as context:
             assert list(context.connections) == [well.id]
+
+
+async def test_an_account_that_could_not_be_asked_at_the_start_is_taken_up_when_it_answers(
+    desk: Desk, database: Database, here: Settings, tmp_path: Path
+) -> None:
+    async with heygens(tmp_path) as ((refusing, url), (_, other_url)):
+        refusing.set_scenario("unauthorized", times=1)
+        two = here.model_copy(
+            update={"heygen_api_key": read_settings({"HEYGEN_API_KEY": "x"}).heygen_api_key}
+            | {"heygen_base_url": url}
+        )
+        well, _ = await add_account(desk, Offer("well", "key-2"), other_url)
+        async with service(two, Address()) as context:
+            assert list(context.connections) == [well.id]
+            async with asyncio.timeout(10):
+                while len(context.connections) < 2:
+                    assert await rows(database) > 0
+            (late,) = set(context.connections) - {well.id}
+            assert context.connections[late].url == url
+
+
+@pytest.mark.parametrize("engine_name", ["postgresql"])  # a SQLite file has one process
+async def test_of_two_replicas_that_start_with_a_new_key_one_makes_the_account_and_both_have_it(
+    database: Database,
+) -> None:
+    new = Identity("https://heygen.test", "new", "digest", simulated=False)
+
+    async def start() -> Account:
+        async with database.begin() as session:
+            return await accounts.settle(session, new, 7, START)
+
+    blocked = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    async with database.begin() as session:
+        winner = await accounts.settle(session, new, 7, START)
+        other = asyncio.create_task(start(), context=contextvars.Context())
+        async with asyncio.timeout(10):
+            while not other.done() and not await session.scalar(blocked):
+                pass
+    assert (await other).id == winner.id
+    assert await rows(database) == 1
 
 
 @pytest.mark.parametrize("engine_name", ["postgresql"])

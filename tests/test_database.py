@@ -27,32 +27,32 @@ IMPATIENT = Patience(answer=SOON)
 
 @dataclass
 class Line:
-    """A TCP address that stands before PostgreSQL; once it is silent, what has come through it leads nowhere."""
+    """A TCP address that stands before PostgreSQL. Silence takes what is connected, and nothing that comes later."""
 
     socket: Path
-    silent: bool = False
     port: int = 0
-    taken: int = 0
+    ways: list[asyncio.Event] = field(default_factory=list)  # set: it leads nowhere any more
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
-    async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Pass on both ways; a connection that is made later works."""
-        self.taken += 1
-        self.silent = False
-        there = await asyncio.open_unix_connection(str(self.socket))
-        dead = [False]
-        self.tasks = {task for task in self.tasks if not task.done()}
-        for source, target in ((reader, there[1]), (there[0], writer)):
-            self.tasks.add(asyncio.create_task(self._pass_on(source, target, dead)))
+    def fall_silent(self) -> None:
+        """From now on nothing passes on the connections there are, which nobody closes."""
+        for way in self.ways:
+            way.set()
 
-    async def _pass_on(
-        self, source: asyncio.StreamReader, target: asyncio.StreamWriter, dead: list[bool]
-    ) -> None:
-        while data := await source.read(65_536):
-            dead[0] = dead[0] or self.silent
-            if not dead[0]:
-                target.write(data)
-        target.close()
+    async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass on both ways."""
+        there = await asyncio.open_unix_connection(str(self.socket))
+        silent = asyncio.Event()
+        self.ways.append(silent)
+        for source, target in ((reader, there[1]), (there[0], writer)):
+            self.tasks.add(asyncio.create_task(pass_on(source, target, silent)))
+
+
+async def pass_on(source: asyncio.StreamReader, target: asyncio.StreamWriter, silent: asyncio.Event) -> None:
+    while data := await source.read(65_536):
+        if not silent.is_set():
+            target.write(data)
+    target.close()
 
 
 @pytest.fixture
@@ -76,20 +76,23 @@ async def distant(database: Database, line: Line) -> AsyncIterator[Database]:
     await distant.close()
 
 
-async def test_a_connection_that_leads_nowhere_is_given_up_and_another_one_made(
+async def test_connections_that_lead_nowhere_are_given_up_together_and_others_made(
     distant: Database, line: Line
 ) -> None:
-    async with distant.begin() as session:
-        await session.execute(text("SELECT 1"))
-    before = line.taken
-    async with asyncio.timeout(10):
-        line.silent = True
+    both = asyncio.Barrier(2)
+    await asyncio.gather(*(ask(distant, both) for _ in range(2)))
+    async with asyncio.timeout(20):
+        line.fall_silent()
         with pytest.raises(DatabaseAway):
-            async with distant.begin() as session:
-                await session.execute(text("SELECT 1"))
-        async with distant.begin() as session:
-            assert await session.scalar(text("SELECT 1")) == 1
-    assert line.taken > before
+            await ask(distant)
+        assert await asyncio.gather(*(ask(distant) for _ in range(2))) == [1, 1]
+
+
+async def ask(database: Database, others: asyncio.Barrier | None = None) -> object:
+    async with database.begin() as session:
+        if others is not None:
+            await others.wait()
+        return await session.scalar(text("SELECT 1"))
 
 
 async def test_a_line_that_falls_silent_within_a_transaction_takes_nothing_with_it(
@@ -98,9 +101,9 @@ async def test_a_line_that_falls_silent_within_a_transaction_takes_nothing_with_
     async def fall_silent() -> None:
         async with distant.begin() as session:
             await governor.pause(session, account.id, "unsaid", account.created_at)
-            line.silent = True
+            line.fall_silent()
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(2):
         with pytest.raises(DatabaseAway):
             await fall_silent()
         async with distant.begin() as session:
@@ -117,7 +120,7 @@ async def test_a_caller_is_told_to_come_back_and_finds_the_service_well(
         httpx.AsyncClient(base_url=served.links.api_url, headers={"x-api-key": key}, timeout=10) as api,
     ):
         video_id = await create_video(api)
-        line.silent = True
+        line.fall_silent()
         answer = await api.get(f"/v3/videos/{video_id}")
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "service_unavailable")
         assert int(answer.headers["retry-after"]) >= 1

@@ -26,9 +26,16 @@ ACCOUNTS_MUTANTS = (
     without(
         "a free service begins to spend",
         CONNECTIONS_PY,
-        'if self._free_only and account.kind != "simulator":',
-        "if False:",
+        "        if not self._free_only or simulated:\n",
+        "        if True:\n",
         f"{ACCOUNTS}::test_a_service_that_costs_nothing_does_not_begin_to_spend",
+    ),
+    without(
+        "who could not be asked at the start is never asked again",
+        "app/main.py",
+        "if settings.heygen_api_key is not None and not connections.joined:",
+        "if False:",
+        f"{ACCOUNTS}::test_an_account_that_could_not_be_asked_at_the_start_is_taken_up_when_it_answers",
     ),
     without(
         "an unreadable key stops everybody",
@@ -71,6 +78,15 @@ NOTICES_MUTANTS = (
 )
 
 PLACES_MUTANTS = (
+    Mutant(
+        "who comes second with a new key does not start",
+        ACCOUNTS_PY,
+        (("        with suppress(IntegrityError):\n", "        if True:\n"),),
+        (
+            f"{ACCOUNTS}::test_of_two_replicas_that_start_with_a_new_key_one_makes_the_account_and_both_have_it",
+        ),
+        database="postgresql",
+    ),
     Mutant(
         "two claims at once count the same free place",
         "app/worker/deliver.py",

@@ -27,17 +27,17 @@ ABSENCE_MUTANTS = (
         (
             (
                 '"command_timeout": patience.answer.total_seconds() if patience.answer is not None else None',
-                '"command_timeout": 5',
+                '"command_timeout": 3',
             ),
         ),
-        (f"{DATABASE}::test_a_connection_that_leads_nowhere_is_given_up_and_another_one_made",),
+        (f"{DATABASE}::test_a_line_that_falls_silent_within_a_transaction_takes_nothing_with_it",),
         database="postgresql",
     ),
     Mutant(
         "a silent line is kept",
         DATABASE_PY,
-        (("            context.is_disconnect = True\n", ""), ("            driver.terminate()\n", "")),
-        (f"{DATABASE}::test_a_connection_that_leads_nowhere_is_given_up_and_another_one_made",),
+        (("            context.invalidate_pool_on_disconnect = True\n", ""),),
+        (f"{DATABASE}::test_connections_that_lead_nowhere_are_given_up_together_and_others_made",),
         database="postgresql",
     ),
     Mutant(
