@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import AsyncIterator
+from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, MetaData, Table, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
@@ -18,6 +20,7 @@ from sqlmodel import SQLModel
 from uuid_utils.compat import uuid7
 
 from app.database import MIGRATIONS, Database, SchemaBehind
+from tests.conftest import START
 
 VERSIONS = "alembic_version"
 
@@ -176,3 +179,49 @@ async def test_a_newer_schema_is_accepted(empty: Database) -> None:
     await empty.migrate()
     await set_revision(empty, "9999")
     await empty.check_schema()
+
+
+def revisions() -> list[str]:
+    """Every migration, oldest first."""
+    return [script.revision for script in ScriptDirectory.from_config(alembic()).walk_revisions()][::-1]
+
+
+async def upgrade(database: Database, revision: str) -> MetaData:
+    """Migrate so far; the tables as code of that revision knows them."""
+    known = MetaData()
+    async with database.engine.begin() as connection:
+        await connection.run_sync(lambda sync: command.upgrade(alembic(sync), revision))
+        await connection.run_sync(known.reflect)
+    known.remove(known.tables[VERSIONS])
+    return known
+
+
+WORDS = {"jobs.status": "queued", "deliveries.status": "owed", "submissions.outcome": "accepted"}
+
+
+def row(table: Table) -> dict[str, object]:
+    """A value for every column; each reference is to the only row of its table."""
+    values = {str: "one", int: 1, float: 1.0, bool: True, bytes: b"one", object: {}, datetime: START}
+    return {
+        column.name: WORDS.get(f"{table.name}.{column.name}", values[column.type.python_type])
+        for column in table.columns
+    }
+
+
+async def test_code_of_the_version_before_goes_on_to_write_every_table(empty: Database) -> None:
+    for older, newer in pairwise(revisions()):
+        known = await upgrade(empty, older)
+        await upgrade(empty, newer)
+        async with empty.engine.begin() as connection:
+            for table in known.sorted_tables:
+                await connection.execute(table.insert().values(row(table)))
+                changed = await connection.execute(table.update().values(row(table)))
+                assert changed.rowcount == 1
+            for table in reversed(known.sorted_tables):
+                await connection.execute(table.delete())
+
+
+async def test_new_code_does_not_start_on_the_tables_of_the_version_before(empty: Database) -> None:
+    await upgrade(empty, revisions()[-2])
+    with pytest.raises(SchemaBehind, match="greenroom migrate"):
+        await empty.check_schema()

@@ -12,7 +12,14 @@ from tests.mutants.edges import (
 from tests.mutants.governor import GOVERNOR_MUTANTS, LOCKS_MUTANTS
 from tests.mutants.lifecycle import LIFECYCLE_MUTANTS
 from tests.mutants.submission import DOUBT_MUTANTS, LOOK_UPS_MUTANTS, PREPARATION_MUTANTS, SUBMISSION_MUTANTS
-from tests.mutants.surroundings import ABSENCE_MUTANTS, SETTINGS_MUTANTS, STRAYS_MUTANTS, WIRE_MUTANTS
+from tests.mutants.surroundings import (
+    ABSENCE_MUTANTS,
+    MIGRATIONS_MUTANTS,
+    SETTINGS_MUTANTS,
+    STOP_MUTANTS,
+    STRAYS_MUTANTS,
+    WIRE_MUTANTS,
+)
 
 AREAS = {
     "lifecycle": LIFECYCLE_MUTANTS,
@@ -22,6 +29,8 @@ AREAS = {
     "notices": NOTICES_MUTANTS,
     "places": PLACES_MUTANTS,
     "settings": SETTINGS_MUTANTS,
+    "migrations": MIGRATIONS_MUTANTS,
+    "stop": STOP_MUTANTS,
     "submission": SUBMISSION_MUTANTS,
     "preparation": PREPARATION_MUTANTS,
     "doubt": DOUBT_MUTANTS,

@@ -4,6 +4,7 @@ from tests.mutants.mutant import Mutant, without
 
 ABSENCE = "tests/api/test_absent_database.py"
 DATABASE = "tests/test_database.py"
+MIGRATIONS = "tests/test_migrations.py"
 SETTINGS = "tests/test_settings.py"
 STRAYS = "tests/worker/test_strays.py"
 WIRE = "tests/api/test_wire.py"
@@ -146,5 +147,46 @@ SETTINGS_MUTANTS = (
         "if self.key_max_age < self.lease:",
         "if False:",
         f"{SETTINGS}::test_a_wrong_value_is_refused_with_its_name_and_the_rule",
+    ),
+)
+
+MIGRATIONS_MUTANTS = (
+    without(
+        "code of the version before cannot write",
+        "migrations/versions/0003_turns.py",
+        'nullable=False, server_default="0"',
+        "nullable=False",
+        f"{MIGRATIONS}::test_code_of_the_version_before_goes_on_to_write_every_table",
+    ),
+    without(
+        "new code starts on old tables",
+        DATABASE_PY,
+        "if current is None or (current in known and current != head):",
+        "if current is None:",
+        f"{MIGRATIONS}::test_new_code_does_not_start_on_the_tables_of_the_version_before",
+    ),
+)
+
+STOP_MUTANTS = (
+    without(
+        "a lane claims once more after the stop",
+        "app/worker/loop.py",
+        "            if stopping.is_set():  # it may have waited for a place\n",
+        "            if False:\n",
+        "tests/worker/test_loop.py::test_after_a_stop_nothing_more_is_claimed_and_what_is_under_way_ends",
+    ),
+    without(
+        "a transaction is held over a call",
+        "app/worker/submit.py",
+        '    result = await post(ctx, intent)\n    await ctx.failpoint("submit.sent")\n',
+        "    async with ctx.database.begin():\n        result = await post(ctx, intent)\n",
+        "tests/worker/test_loop.py::test_after_a_stop_nothing_more_is_claimed_and_what_is_under_way_ends",
+    ),
+    without(
+        "a status is a parameter, which no partial index fits",
+        "app/models/__init__.py",
+        "column == literal_column(f\"'{status.value}'\")",
+        "column == status",
+        "tests/worker/test_plans.py::test_no_hot_statement_reads_a_whole_table",
     ),
 )
