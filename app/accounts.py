@@ -34,7 +34,7 @@ NEW_CONCURRENCY = 10
 _KEY = re.compile(r"[!-~]{1,1000}")  # what a header can carry
 
 _TRIES = 5
-_READ_WITHIN = timedelta(seconds=10)
+READ_WITHIN = timedelta(seconds=10)
 
 
 class AccountUnknown(Exception):
@@ -68,7 +68,7 @@ async def identify(database: Database, base_url: str, key: str) -> Identity:
     if known is not None:
         return Identity(base_url, known.username, key_digest, known.kind == "simulator")
     async with httpx.AsyncClient(trust_env=False) as http:
-        heygen = HeyGen(http, base_url, key, create_timeout=_READ_WITHIN, read_timeout=_READ_WITHIN)
+        heygen = HeyGen(http, base_url, key, create_timeout=READ_WITHIN, read_timeout=READ_WITHIN)
         for failures in range(_TRIES):
             try:
                 me = await heygen.users_me()

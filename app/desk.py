@@ -70,19 +70,26 @@ async def add_account(desk: Desk, offer: Offer, base_url: str | None) -> tuple[A
         return await accounts.store(session, identity, offer, desk.secrets, desk.clock.now())
 
 
-def where_key_is(desk: Desk, account: Account) -> str:
-    """Where this account's key comes from, as far as a command beside the service can tell."""
+def key_of(desk: Desk, account: Account) -> str | None:
+    """The account's key, stored or in the environment of this command; None where it is not here."""
     if account.key_encrypted is not None:
         try:
-            desk.secrets.decrypt(account.key_encrypted)
+            return desk.secrets.decrypt(account.key_encrypted).decode()
         except CannotDecrypt:
-            return "unreadable"
-        return "stored"
+            return None
     key = desk.settings.heygen_api_key
+    ours = key is not None and account.key_digest == digest(key.get_secret_value())
+    return key.get_secret_value() if key is not None and ours else None
+
+
+def where_key_is(desk: Desk, account: Account) -> str:
+    """Where this account's key comes from, as far as a command beside the service can tell."""
     if account.base_url == EMBEDDED.base_url:
         return "none needed"
-    ours = key is not None and account.key_digest == digest(key.get_secret_value())
-    return "environment" if ours else "not here"
+    here = key_of(desk, account) is not None
+    if account.key_encrypted is not None:
+        return "stored" if here else "unreadable"
+    return "environment" if here else "not here"
 
 
 async def development_key(settings: Settings) -> str | None:

@@ -60,14 +60,14 @@ async def test_every_command_explains_itself(tmp_path: Path) -> None:
         "for words in ('', 'serve', 'worker', 'migrate', 'demo', 'simulate', 'tenants', 'tenants create',"
         " 'tenants list', 'tenants set', 'keys', 'keys create', 'keys list', 'keys revoke', 'accounts',"
         " 'accounts list', 'accounts add',"
-        " 'accounts pause', 'accounts resume'):\n"
+        " 'accounts pause', 'accounts resume', 'renders', 'renders unknown'):\n"
         "    result = CliRunner().invoke(app, [*words.split(), '--help'])\n"
         "    print(words, result.exit_code, len(result.output.splitlines()) > 5, sep='|')\n"
     )
     async with run_python(tmp_path, "-c", program) as told:
         assert await told.ended() == 0, told.log
     lines = told.output.decode().splitlines()
-    assert len(lines) == 19
+    assert len(lines) == 21
     assert {line.partition("|")[2] for line in lines} == {"0|True"}
 
 
@@ -163,6 +163,13 @@ async def test_accounts_are_added_with_their_keys_and_tenants_pinned_to_them(tmp
         await create(greenroom, development)
         await create(greenroom, key.strip())
         await eventually(billed, greenroom, heygen, within=60)
+
+        lost = VIDEO | {"title": f"Ordered after the backup [gr:{'0' * 32}]"}
+        async with httpx.AsyncClient(headers={"x-api-key": "any"}) as client:
+            assert (await client.post(f"{heygen.url}/v3/videos", json=lost)).status_code == 200
+        listed, told = await said_by(tmp_path, "renders", "unknown", **here, COLUMNS="200")
+        assert re.search(r"studio\W+video\W+\w+\W+Ordered after the backup\W+unknown here", listed)
+        assert "Renders that no job holds: 1." in told
 
 
 async def test_one_service_holds_a_sqlite_file_and_stops_well_when_told(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from tests.mutants.mutant import Mutant, without
 SUBMIT = "tests/worker/test_submit.py"
 UNSURE = "tests/worker/test_unsure.py"
 PREPARATION = "tests/end_to_end/test_preparation.py"
+RESTORE = "tests/end_to_end/test_restore.py"
 POLL = "tests/worker/test_poll.py"
 CLAIMS = "tests/worker/test_claims.py"
 
@@ -37,6 +38,20 @@ SUBMISSION_MUTANTS = (
         'f"{job.id}-{n}"',
         'f"{job.id}-{n}-{send}"',
         f"{SUBMIT}::test_an_answer_lost_after_acceptance_is_asked_for_again_under_the_same_key",
+    ),
+    without(
+        "a key is made up anew after a restore",
+        LEDGER_PY,
+        'f"{job.id}-{n}"',
+        'f"{uuid7().hex}-{n}"',
+        f"{RESTORE}::test_it_doubles_nothing_and_tells_what_it_does_not_know",
+    ),
+    without(
+        "a render that has a job is listed as an orphan",
+        "app/orphans.py",
+        '            ours.pop(heygen_id or "", None)\n',
+        "            pass\n",
+        f"{RESTORE}::test_it_doubles_nothing_and_tells_what_it_does_not_know",
     ),
     without(
         "a dead worker's send is forgotten",
