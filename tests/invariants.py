@@ -30,6 +30,7 @@ ENDINGS = "end_to_end/test_endings.py"
 GOVERNOR = "test_governor.py"
 IDEMPOTENCY = "api/test_idempotency.py"
 LIFECYCLE = "test_lifecycle.py"
+LOOP = "worker/test_loop.py"
 POLL = "worker/test_poll.py"
 PREPARATION = "end_to_end/test_preparation.py"
 SUBMIT = "worker/test_submit.py"
@@ -183,8 +184,10 @@ INVARIANTS = (
             f"{PREPARATION}::test_a_gate_that_closes_while_a_video_is_prepared_holds_it_back",
             "worker/test_gates.py::test_reads_obey_retry_after_even_in_a_process_that_starts_later",
             "worker/test_gates.py::test_an_outage_is_met_with_a_tenth_more_sends_and_one_a_second",
+            "api/test_gate.py::test_every_replica_waits",
         ),
         (
+            "a caller's read does not ask what others were told",
             "Retry-After is not obeyed",
             "a 429 shuts no gate",
             "the gate is looked at only before the preparation",
@@ -219,8 +222,11 @@ INVARIANTS = (
     Invariant(
         16,
         "No transaction is open across a network call",
-        (f"{CLAIMS}::test_the_suite_would_see_a_call_to_heygen_within_a_transaction",),
-        (),
+        (
+            f"{CLAIMS}::test_the_suite_would_see_a_call_to_heygen_within_a_transaction",
+            f"{LOOP}::test_after_a_stop_nothing_more_is_claimed_and_what_is_under_way_ends",
+        ),
+        ("a transaction is held over a call",),
     ),
     Invariant(
         17,
@@ -343,19 +349,47 @@ INVARIANTS = (
         34,
         "The cost of a claim depends on due rows only",
         ("worker/test_plans.py::test_no_hot_statement_reads_a_whole_table",),
-        (),
+        ("a status is a parameter, which no partial index fits",),
+    ),
+    Invariant(
+        35,
+        "A snapshot held open does not stop the service",
+        (
+            "worker/test_snapshot.py"
+            "::test_a_snapshot_held_open_makes_a_claim_read_less_than_a_page_for_each_job_since",
+        ),
+        ("the queue is found without its index",),
     ),
     Invariant(
         36,
         "A stop claims nothing more and lets calls end; a second signal ends at once",
-        (f"{CRASHES}::test_a_stop_waits_for_what_is_under_way_and_a_second_signal_does_not",),
-        (),
+        (
+            f"{CRASHES}::test_a_stop_waits_for_what_is_under_way_and_a_second_signal_does_not",
+            f"{LOOP}::test_after_a_stop_nothing_more_is_claimed_and_what_is_under_way_ends",
+        ),
+        ("a lane claims once more after the stop",),
     ),
     Invariant(
         37,
         "Old and new code run side by side on one schema",
-        ("test_migrations.py::test_a_newer_schema_is_accepted",),
-        (),
+        (
+            "test_migrations.py::test_a_newer_schema_is_accepted",
+            "test_migrations.py::test_code_of_the_version_before_goes_on_to_write_every_table",
+            "test_migrations.py::test_new_code_does_not_start_on_the_tables_of_the_version_before",
+        ),
+        (
+            "code of the version before cannot write",
+            "new code starts on old tables",
+        ),
+    ),
+    Invariant(
+        38,
+        "A restored backup doubles no render that HeyGen took under its first key, and what it lacks can be listed",
+        ("end_to_end/test_restore.py::test_it_doubles_nothing_and_tells_what_it_does_not_know",),
+        (
+            "a key is made up anew after a restore",
+            "a render that has a job is listed as an orphan",
+        ),
     ),
     Invariant(
         40,

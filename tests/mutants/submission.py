@@ -113,8 +113,8 @@ SUBMISSION_MUTANTS = (
     without(
         "a 429 shuts no gate",
         ANSWERS_PY,
-        "gate=True, retry_after",
-        "gate=False, retry_after",
+        "gate=Told(error.retry_after, error.sent_at)",
+        "gate=None",
         f"{SUBMIT}::test_retry_after_is_obeyed_to_the_second_even_by_a_process_that_starts_later",
     ),
     without(

@@ -182,6 +182,21 @@ STOP_MUTANTS = (
         "    async with ctx.database.begin():\n        result = await post(ctx, intent)\n",
         "tests/worker/test_loop.py::test_after_a_stop_nothing_more_is_claimed_and_what_is_under_way_ends",
     ),
+    Mutant(
+        "the queue is found without its index",
+        "app/governor.py",
+        (
+            (
+                "        is_status(JobStatus.QUEUED),\n        col(Job.waits_for_id).is_(None),\n",
+                "        col(Job.status) + '' == 'queued',\n        col(Job.waits_for_id).is_(None),\n",
+            ),
+        ),
+        (
+            "tests/worker/test_snapshot.py"
+            "::test_a_snapshot_held_open_makes_a_claim_read_less_than_a_page_for_each_job_since",
+        ),
+        database="postgresql",
+    ),
     without(
         "a status is a parameter, which no partial index fits",
         "app/models/__init__.py",
