@@ -46,12 +46,13 @@ class DatabaseAway(Exception):
 class Patience:
     """How long PostgreSQL is waited for; each is longer than the one before, which ends what it is about first."""
 
-    idle: timedelta = timedelta(seconds=8)  # a transaction whose process stands still, with all that it locks
-    lock: timedelta = timedelta(seconds=10)  # what another transaction locks
+    # A transaction whose process stands still, with all that it locks.
+    idle: timedelta | None = timedelta(seconds=8)
+    # What another transaction locks.
+    lock: timedelta = timedelta(seconds=10)
     statement: timedelta | None = timedelta(seconds=30)
-    answer: timedelta | None = timedelta(
-        seconds=40
-    )  # any word at all: beyond it the connection leads nowhere
+    # Any word at all: beyond it the connection leads nowhere.
+    answer: timedelta | None = timedelta(seconds=40)
 
 
 class Database:
@@ -108,7 +109,7 @@ class Database:
             Path(self.engine.url.database).parent.mkdir(parents=True, exist_ok=True)
         engine = self.engine
         if not self.is_sqlite:  # a table may be rewritten: that takes as long as it takes
-            engine = _postgresql(engine.url, replace(self._patience, statement=None, answer=None))
+            engine = _postgresql(engine.url, replace(self._patience, idle=None, statement=None, answer=None))
         try:
             with _absence_named():
                 async with engine.begin() as connection:

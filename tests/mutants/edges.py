@@ -131,7 +131,7 @@ GATES_MUTANTS = (
         CATALOG_PY,
         "        self._heygen.hold(await self._gate.until())\n",
         "",
-        f"{GATE}::test_every_replica_waits",
+        f"{GATE}::test_every_replica_waits[sqlite-/v3/voices]",
     ),
     without(
         "HeyGen is read before its Retry-After",

@@ -6,10 +6,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
+from sqlmodel import col
 from structlog.testing import capture_logs
 
 from app.breaker import Breaker
-from app.models import Account, JobStatus
+from app.models import Account, File, JobStatus
 from app.worker import archive, poll, submit
 from tests.services import make_context, run_worker
 from tests.worker.conftest import Bench
@@ -79,6 +81,9 @@ async def test_files_and_withdrawn_renders_wait_behind_the_gate_too(bench: Bench
     assert bench.calls("GET") == asked
     await bench.pass_time(120, step=30)
     assert bench.calls("GET") > asked
+    async with bench.context.database.begin() as session:
+        late = select(col(File.variant)).where(col(File.archived_at).is_(None))
+        assert list(await session.scalars(late)) == [], "they wait no longer than the gate is shut"
 
 
 async def test_a_refused_key_stops_the_reads_until_it_is_looked_at_again(bench: Bench) -> None:
