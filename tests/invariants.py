@@ -375,12 +375,10 @@ INVARIANTS = (
         (
             "test_migrations.py::test_a_newer_schema_is_accepted",
             "test_migrations.py::test_code_of_the_version_before_goes_on_to_write_every_table",
+            "test_migrations.py::test_a_column_that_older_code_would_have_to_fill_is_noticed",
             "test_migrations.py::test_new_code_does_not_start_on_the_tables_of_the_version_before",
         ),
-        (
-            "code of the version before cannot write",
-            "new code starts on old tables",
-        ),
+        ("new code starts on old tables",),
     ),
     Invariant(
         38,

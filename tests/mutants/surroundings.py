@@ -152,13 +152,6 @@ SETTINGS_MUTANTS = (
 
 MIGRATIONS_MUTANTS = (
     without(
-        "code of the version before cannot write",
-        "migrations/versions/0003_turns.py",
-        'nullable=False, server_default="0"',
-        "nullable=False",
-        f"{MIGRATIONS}::test_code_of_the_version_before_goes_on_to_write_every_table",
-    ),
-    without(
         "new code starts on old tables",
         DATABASE_PY,
         "if current is None or (current in known and current != head):",
