@@ -168,7 +168,7 @@ async def test_an_account_that_could_not_be_asked_at_the_start_is_taken_up_when_
         well, _ = await add_account(desk, Offer("well", "key-2"), other_url)
         async with service(two, Address()) as context:
             assert list(context.connections) == [well.id]
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(4):
                 while len(context.connections) < 2:
                     assert await rows(database) > 0
             (late,) = set(context.connections) - {well.id}
