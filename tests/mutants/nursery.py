@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,9 @@ QUIET = (
 class Hasty:
     """Ends the process as soon as pytest knows how it went."""
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, exitstatus: int) -> None:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, exitstatus: int) -> Iterator[None]:
+        yield  # while it is told what failed, and why
         sys.stdout.flush()
         os._exit(int(exitstatus))
 
