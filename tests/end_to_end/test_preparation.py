@@ -99,9 +99,26 @@ async def test_a_gate_that_closes_while_a_video_is_prepared_holds_it_back(story:
     assert len(story.bills()) == 1
 
 
-@pytest.mark.parametrize(
-    ("scenario", "shut"), [("rate_limited", "gate_until"), ("unauthorized", "paused_reason")]
-)
+SHUT = [("rate_limited", "gate_until"), ("unauthorized", "paused_reason")]
+
+
+@pytest.mark.parametrize(("scenario", "shut"), SHUT)
+async def test_what_an_upload_tells_of_the_account_counts_for_all(
+    story: Story, scenario: str, shut: str
+) -> None:
+    story.simulator.set_scenario(scenario, method="POST", path="/v3/assets")
+    await story.create_look()
+    await run_worker(story.context)
+    assert getattr(await story.account(), shut) is not None
+    await story.queue()
+    await story.work()
+    assert story.calls("POST", "/v3/videos") == 0
+    story.simulator.clear_scenarios()
+    await story.settle()
+    assert (len(story.bills()), len(story.bills("look"))) == (1, 1)
+
+
+@pytest.mark.parametrize(("scenario", "shut"), SHUT)
 async def test_what_a_look_up_tells_of_the_account_counts_for_all(
     story: Story, scenario: str, shut: str
 ) -> None:

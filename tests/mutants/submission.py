@@ -170,11 +170,11 @@ PREPARATION_MUTANTS = (
         f"{PREPARATION}::test_a_gate_that_closes_while_a_video_is_prepared_holds_it_back",
     ),
     without(
-        "what a look-up tells of the account is forgotten",
+        "what an upload tells of the account is forgotten",
         SUBMIT_PY,
         "        if told is not None:\n            await act_on_account",
         "        if False:\n            await act_on_account",
-        f"{PREPARATION}::test_what_a_look_up_tells_of_the_account_counts_for_all",
+        f"{PREPARATION}::test_what_an_upload_tells_of_the_account_counts_for_all",
     ),
     without(
         "a look that is found has no group",
