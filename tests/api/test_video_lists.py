@@ -17,10 +17,11 @@ async def test_the_list_is_newest_first_and_paged_and_filtered(
     served: Context, account: Account, clock: ManualClock
 ) -> None:
     async with caller(served, account, "lister") as api:
+        titles = ("100% Łódź", "No. 1 100%", "No. 2 100%", "No. 3 100%", "No. 4 100%")
         folders = ("", "f1", None, "f1", None)
         ids = [
-            await create_video(api, title=f"No. {n} 100%", folder_id=folder)
-            for n, folder in enumerate(folders)
+            await create_video(api, title=title, folder_id=folder)
+            for title, folder in zip(titles, folders, strict=True)
         ]
 
         async def listed(**query: Any) -> list[str]:
@@ -33,6 +34,7 @@ async def test_the_list_is_newest_first_and_paged_and_filtered(
         assert await listed(title="no. 3") == [ids[3]]
         assert await listed(title="0%") == newest
         assert await listed(title="0_") == []
+        assert await listed(title="ŁÓD") == [ids[0]]
         assert await listed(folder_id="f1") == [ids[3], ids[1]]
         assert await listed(folder_id="") == [ids[4], ids[2], ids[0]]
 
