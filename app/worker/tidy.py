@@ -8,7 +8,7 @@ from sqlmodel import col
 from app import gates, lifecycle
 from app.context import Context
 from app.heygen.errors import HeyGenError, Missing
-from app.lifecycle import Accepted, By, Fact, Failed
+from app.lifecycle import Accepted, By, Completed, Fact, Failed
 from app.models import Job
 from app.worker import cadence, poll, search
 from app.worker.claims import put_all_back, put_back, take_due
@@ -16,7 +16,7 @@ from app.worker.unsure import BETWEEN_SEARCHES
 
 log = structlog.get_logger(__name__)
 
-LONGEST = timedelta(hours=24)  # past the deadline, HeyGen is not asked any more
+LONGEST = timedelta(hours=24)  # past the deadline, a render whose id is known is given up
 DELETE_AGAIN = timedelta(minutes=5)
 
 
@@ -67,10 +67,10 @@ async def _follow(ctx: Context, job: Job) -> None:
     fact: Fact | None = None
     changes = {}
     again_at = now + cadence.again(ctx, job, now)
+    # An outage may outlast any deadline, and what was never looked up may be paid for: that is not given up.
+    hopeless = job.heygen_id is not None
     try:
-        if now > job.deadline_at + LONGEST:
-            fact = Failed("gave_up")
-        elif job.heygen_id is not None:
+        if job.heygen_id is not None:
             fact = await poll.outcome(ctx, job)
         elif (found := await search.by_token(ctx, job)) is not None:
             fact = Accepted(found.heygen_id, now, found.heygen_group_id)
@@ -84,6 +84,9 @@ async def _follow(ctx: Context, job: Job) -> None:
         log.warning("follow_failed", job_id=job.id, reason=str(error))
         if isinstance(error, HeyGenError):
             await gates.heed(ctx, job.account_id, error)
+        hopeless |= isinstance(error, search.Incomplete)
+    if hopeless and now > job.deadline_at + LONGEST and not isinstance(fact, Completed | Failed):
+        fact = Failed("gave_up")
     await ctx.failpoint("tidy.asked")
     async with ctx.database.begin() as session:
         if fact is None:

@@ -258,6 +258,13 @@ LOOK_UPS_MUTANTS = (
         f"{UNSURE}::test_only_look_ups_that_heygen_answers_ten_minutes_apart_end_the_doubt",
     ),
     without(
+        "an outage hides what was withdrawn in doubt",
+        TIDY_PY,
+        "if hopeless and now >",
+        "if now >",
+        f"{UNSURE}::test_a_job_withdrawn_in_doubt_is_looked_up_however_long_heygen_was_away",
+    ),
+    without(
         "half a list proves that nothing is there",
         SEARCH_PY,
         '    raise Incomplete(f"more than {MOST_PAGES} pages")',

@@ -245,3 +245,19 @@ async def test_a_job_canceled_in_doubt_that_was_made_after_all_is_followed_to_it
     assert job.slot_account_id is None
     assert job.late_result is not None
     assert job.billable
+
+
+async def test_a_job_withdrawn_in_doubt_is_looked_up_however_long_heygen_was_away(bench: Bench) -> None:
+    bench.simulator.set_scenario("drop_after_accept", times=1)
+    bench.simulator.set_scenario("callbacks_lost")
+    (job,) = await bench.queue(deadline_at=bench.clock.now() + timedelta(hours=1))
+    await bench.work()
+    bench.simulator.set_scenario("outage")
+    await bench.pass_time(27 * 3600, step=9 * 3600)
+    bench.simulator.clear_scenarios()
+    await bench.pass_time(3600, step=300)
+    job = await bench.job()
+    assert (job.failure_code, job.slot_account_id) == ("deadline_exceeded", None)
+    assert [bill.job_id for bill in bench.simulator.ledger()] == [job.heygen_id]
+    assert job.late_result is not None
+    assert job.billable
