@@ -33,12 +33,15 @@ class Callbacks:
         links: Links,
         now: Callable[[], float],
         base_url: Callable[[], str],
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._store = store
         self._faults = faults
         self._links = links
         self._now = now
         self._base_url = base_url
+        self._transport = transport
         self._turn = asyncio.Lock()
         self._http: httpx.AsyncClient | None = None
 
@@ -109,7 +112,7 @@ class Callbacks:
 
     async def _post(self, url: str, body: bytes) -> bool:
         if self._http is None:
-            self._http = httpx.AsyncClient(verify=authorities(), trust_env=False)
+            self._http = httpx.AsyncClient(verify=authorities(), trust_env=False, transport=self._transport)
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 answer = await self._http.post(

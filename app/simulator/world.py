@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
+
 from app.simulator.answers import Answers, Call
 from app.simulator.callbacks import Callbacks
 from app.simulator.faults import Faults
@@ -50,6 +52,8 @@ class Options:
     """Whether an Idempotency-Key keeps 4xx and 5xx answers, too: HeyGen does not say."""
     background: bool = True
     """Send callbacks by itself while it is served; else only `send_due_callbacks` does."""
+    callback_transport: httpx.AsyncBaseTransport | None = None
+    """How callbacks travel; None: over the network."""
 
 
 class World:
@@ -66,7 +70,10 @@ class World:
         self.links = Links(self.store.secret())
         self.sources = Sources(self.store)
         self.looks = Looks(self.store, self.faults, self.links)
-        self.callbacks = Callbacks(self.store, self.faults, self.links, self.now, lambda: self.called_as)
+        self.callbacks = Callbacks(
+            *(self.store, self.faults, self.links, self.now, lambda: self.called_as),
+            transport=options.callback_transport,
+        )
         self.videos = Videos(self.store, self.faults, self.callbacks, self.links)
         self.studio = Studio(self.store, self.videos, options.filmer, self.now)
         self.answers = Answers(self.store, self.keeps_errors)
