@@ -9,6 +9,7 @@ import sys
 
 HARNESSES = {
     "failpoints": "failpoints",
+    "simulate": "simulate",
     "kills": "commands.kills",
     "databases": "commands.databases",
     "network": "commands.network",

@@ -10,13 +10,11 @@ from typing import Any
 
 from tests.faults.databases import break_databases
 from tests.faults.kills import kill_services
+from tests.faults.memory import MEMORY
 from tests.faults.network import break_network
 from tests.faults.postgresql import own_postgresql
 from tests.faults.replicas import kill_replicas
 from tests.faults.result import Result, merged
-
-MEMORY = next(iter(Path("/dev").glob("shm")), None)
-"""Where files need no disk, if there is such a place: what is killed here is processes, not the power."""
 
 
 def kills(words: list[str]) -> int:

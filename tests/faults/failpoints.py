@@ -26,6 +26,7 @@ from app.simulator.app import Options, Simulator
 from app.simulator.server import running
 from tests.clocks import ManualClock
 from tests.faults.injection import FAULTS, Shot
+from tests.faults.memory import MEMORY
 from tests.faults.scenes import SCENES, play, scenes_of
 from tests.faults.stage import Stage, staged
 
@@ -33,7 +34,6 @@ POINTS = sorted(NAMES)
 ENGINES = ("sqlite", "postgresql")
 ON_ONE_STAGE = 100  # runs, before HeyGen's record and the files have grown too long
 START = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
-MEMORY = Path("/dev/shm")
 SILENT = structlog.make_filtering_bound_logger(50)
 
 
@@ -137,7 +137,7 @@ async def _judged(stage: Stage, case: Case) -> list[str]:
 @contextmanager
 def _database_url(engine: str) -> Iterator[tuple[Path, str]]:
     """A folder, and the URL of an empty database."""
-    folder = Path(tempfile.mkdtemp(prefix="greenroom-failpoints-", dir=MEMORY if MEMORY.is_dir() else None))
+    folder = Path(tempfile.mkdtemp(prefix="greenroom-failpoints-", dir=MEMORY))
     server = None
     try:
         if engine == "sqlite":

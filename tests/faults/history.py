@@ -139,14 +139,17 @@ def _keys(history: History) -> Iterator[str]:
     written = {(send.key, send.body_sha256) for send in history.tables.sends}
     creates = [call for call in history.calls if call.creates and call.key is not None]
     by_key = dict(_grouped(creates, lambda it: it.key or ""))
+    perhaps_sent = [send for send in history.tables.sends if send.outcome != "unsent"]
+    for key, sends in _grouped(perhaps_sent, lambda it: it.key):
+        instants = [*(call.at for call in by_key.get(key, ())), *(send.sent_at for send in sends)]
+        age = max(instants) - min(instants)
+        if age > history.key_max_age + history.clocks_differ:
+            yield f"key sent {age} after its first send: {key}"
     for key, calls in by_key.items():
         if len({call.body_sha256 for call in calls}) > 1:
             yield f"one key with two bodies: {key}"
         if any((key, call.body_sha256) not in written for call in calls):
             yield f"key sent without a written intent: {key}"
-        age = max(call.at for call in calls) - min(call.at for call in calls)
-        if age > history.key_max_age:
-            yield f"key sent {age} after its first send: {key}"
         job_id, _, n = key.rpartition("-")
         successor = by_key.get(f"{job_id}-{int(n) + 1}") if n.isdigit() else None
         if successor and any(_unclear(call) for call in calls):
@@ -161,13 +164,20 @@ def _limits(history: History) -> Iterator[str]:
     """The account's cap, and the waits that HeyGen asked for."""
     if history.cap is not None and history.peak > history.cap:
         yield f"cap passed: {history.peak} in flight, {history.cap} allowed"
+    sends, fuzz = history.tables.sends, history.clocks_differ
     for call in history.calls:
-        if call.status != 429 or not call.retry_after:
+        # The wait begins once it is known: a sender may die before it has written down what it was told.
+        told = [
+            it.answered_at for it in sends if it.key == call.key and it.http_status == 429 and it.answered_at
+        ]
+        known = min((at for at in told if at >= call.at - fuzz), default=None)
+        if call.status != 429 or not call.retry_after or known is None:
             continue
-        until, since = call.at + timedelta(seconds=call.retry_after), call.at + history.in_flight
-        early = [later for later in history.calls if later.creates and since < later.at < until]
+        until = call.at + timedelta(seconds=call.retry_after)
+        # What was written down before that is under way, and may still arrive.
+        early = [send.key for send in sends if known + fuzz < send.sent_at < until - fuzz]
         if early:
-            yield f"called before Retry-After: {len(early)} creates between {call.at} and {until}"
+            yield f"called before Retry-After: {_listed(early)} between {known} and {until}"
 
 
 def _outbox(history: History) -> Iterator[str]:

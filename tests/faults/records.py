@@ -37,7 +37,7 @@ class Call:
     at: datetime
     key: str | None
     body_sha256: str
-    retry_after: float | None = None  # seconds told with a 429, where whoever set the fault knows
+    retry_after: float | None = None  # seconds told with a 429, where anybody but the service knows
 
     @property
     def creates(self) -> bool:
@@ -126,6 +126,7 @@ class SendRow:
     answered_at: datetime | None = None
     outcome: str | None = None
     body_kept: bool = False
+    http_status: int | None = None
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ class History:
         frozenset()
     )  # receivers that were down to the end, and deliveries to them may be dead
     key_max_age: timedelta = timedelta(hours=20)
-    in_flight: timedelta = timedelta(0)  # how long a create may be under way when a 429 overtakes it
+    clocks_differ: timedelta = timedelta(0)  # by which two replicas' clocks differ at most
 
 
 def unsettled(tables: Tables, rendering: frozenset[str] = frozenset()) -> list[str]:

@@ -21,7 +21,7 @@ JOB = (
     *("failure_code", "billable", "callback_url", "callback_id", "due_at", "finished_at"),
 )
 EVENT = ("id", "job_id", "number", "fact", "from_status", "to_status", "type", "body")
-SEND = ("job_id", "key", "body_sha256", "n", "send", "sent_at", "answered_at", "outcome")
+SEND = ("job_id", "key", "body_sha256", "n", "send", "sent_at", "answered_at", "http_status", "outcome")
 DELIVERY = ("id", "event_id", "target", "url", "status")
 
 

@@ -99,6 +99,17 @@ def called(key: str = "one-1", sha: str = "sha", status: int | None = 200, after
     return Call("POST", "/v3/videos", status, AT + timedelta(seconds=after), key, sha)
 
 
+def too_early(history: History) -> History:
+    """The first create was answered 429, to come back in ten seconds; the next was written down after nine."""
+    first, second = history.tables.sends
+    told, soon = replace(first, http_status=429), replace(second, sent_at=AT + timedelta(seconds=9))
+    return more_calls(
+        tables(history, sends=[told, soon]),
+        replace(called(status=429), retry_after=10),
+        called("two-1", after=9),
+    )
+
+
 ANSWERED = Ask("t", "POST /v3/videos", "key", "asked", "accepted", "one", callback_id="mark")
 PLANTED: dict[str, Callable[[History], History]] = {
     "accepted job lost": lambda it: replace(it, asks=[*it.asks, replace(ANSWERED, key=None, job_id="three")]),
@@ -147,9 +158,7 @@ PLANTED: dict[str, Callable[[History], History]] = {
     "key sent 20:00:01 after": lambda it: more_calls(it, called(after=20 * 3600 + 1)),
     "new key after an unclear answer": lambda it: more_calls(it, called(status=None), called("one-2")),
     "cap passed": lambda it: replace(it, peak=3),
-    "called before Retry-After": lambda it: more_calls(
-        it, replace(called(status=429), retry_after=10), called(after=9)
-    ),
+    "called before Retry-After": too_early,
     "event owed twice": lambda it: tables(
         it, deliveries=[*it.tables.deliveries, replace(it.tables.deliveries[0], id="e")]
     ),
