@@ -10,6 +10,7 @@ import sys
 HARNESSES = {
     "failpoints": "failpoints",
     "simulate": "simulate",
+    "machine": "machine",
     "kills": "commands.kills",
     "databases": "commands.databases",
     "network": "commands.network",
