@@ -11,6 +11,7 @@ HARNESSES = {
     "failpoints": "failpoints",
     "simulate": "simulate",
     "machine": "machine",
+    "differential": "differential",
     "kills": "commands.kills",
     "databases": "commands.databases",
     "network": "commands.network",
