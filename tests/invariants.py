@@ -26,13 +26,16 @@ class Invariant:
 CALLBACKS = "api/test_callbacks.py"
 CLAIMS = "worker/test_claims.py"
 CRASHES = "end_to_end/test_crashes.py"
+DIFFERENTIAL = "faults/test_differential.py"
 ENDINGS = "end_to_end/test_endings.py"
 GOVERNOR = "test_governor.py"
 IDEMPOTENCY = "api/test_idempotency.py"
 LIFECYCLE = "test_lifecycle.py"
 LOOP = "worker/test_loop.py"
+MACHINE = "faults/test_machine.py"
 POLL = "worker/test_poll.py"
 PREPARATION = "end_to_end/test_preparation.py"
+SIMULATION = "faults/test_simulation.py"
 SUBMIT = "worker/test_submit.py"
 UNSURE = "worker/test_unsure.py"
 WEBHOOKS = "end_to_end/test_webhooks.py"
@@ -50,9 +53,14 @@ INVARIANTS = (
     Invariant(
         2,
         "Each accepted job reaches exactly one terminal state, which never changes",
-        (f"{LIFECYCLE}::test_a_fact_moves_a_job_only_as_the_drawing_says",),
+        (
+            f"{LIFECYCLE}::test_a_fact_moves_a_job_only_as_the_drawing_says",
+            f"{MACHINE}::test_no_order_of_events_breaks_a_promise",
+            f"{SIMULATION}::test_no_world_breaks_a_promise",
+        ),
         (
             "a fact moves a job from any status",
+            "what failed may still be completed",
             "a worker that lost its claim may write",
         ),
     ),
@@ -62,8 +70,12 @@ INVARIANTS = (
         (
             f"{POLL}::test_the_deadline_ends_what_heygen_never_ends",
             "end_to_end/test_life.py::test_a_heygen_that_never_calls_back_changes_nothing_for_the_caller",
+            f"{SIMULATION}::test_two_days_without_a_single_callback_end_every_job",
         ),
-        ("an outage is asked about at one pace",),
+        (
+            "an outage is asked about at one pace",
+            "a job lives an hour beyond its deadline",
+        ),
     ),
     Invariant(
         4,
@@ -122,9 +134,11 @@ INVARIANTS = (
         (
             f"{UNSURE}::test_no_key_is_sent_after_twenty_hours_and_two_empty_look_ups_end_it",
             f"{SUBMIT}::test_while_heygen_cannot_be_reached_the_job_waits_and_its_bytes_stay_the_same",
+            f"{SIMULATION}::test_no_outage_makes_an_old_key_go_out",
         ),
         (
             "a key never grows old",
+            "a key's age counts from its last send",
             "one key carries two bodies",
             "a refused key is used again",
         ),
@@ -143,10 +157,14 @@ INVARIANTS = (
             f"{SUBMIT}::test_a_late_answer_of_a_frozen_sender_is_kept_and_used",
             f"{PREPARATION}::test_a_look_whose_answer_was_lost_is_found_with_its_group",
             "faults/test_network.py::test_over_a_bad_network_everything_ends_and_nothing_is_made_twice",
+            f"{SIMULATION}::test_a_render_whose_answer_and_callbacks_are_lost_is_found_within_ten_minutes",
+            f"{UNSURE}::test_a_job_withdrawn_in_doubt_is_looked_up_however_long_heygen_was_away",
         ),
         (
             "an error that HeyGen replays hides the render",
             "a late answer is thrown away",
+            "who is in doubt asks again after an hour",
+            "an outage hides what was withdrawn in doubt",
         ),
     ),
     Invariant(
@@ -185,6 +203,7 @@ INVARIANTS = (
             "worker/test_gates.py::test_reads_obey_retry_after_even_in_a_process_that_starts_later",
             "worker/test_gates.py::test_an_outage_is_met_with_a_tenth_more_sends_and_one_a_second",
             "api/test_gate.py::test_every_replica_waits",
+            f"{SIMULATION}::test_nobody_sends_before_a_retry_after_has_passed_whoever_crashes",
         ),
         (
             "a caller's read does not ask what others were told",
@@ -193,6 +212,7 @@ INVARIANTS = (
             "the gate is looked at only before the preparation",
             "HeyGen is read before its Retry-After",
             "an outage multiplies the sends",
+            "who is in doubt does not wait for the gate",
         ),
     ),
     Invariant(
@@ -233,6 +253,8 @@ INVARIANTS = (
         "Callbacks in any number, order and delay lead to the same end, told once",
         (
             "end_to_end/test_callbacks.py::test_whatever_heygen_calls_back_the_end_is_the_same_and_is_told_once",
+            f"{MACHINE}::test_no_order_of_events_breaks_a_promise",
+            f"{SIMULATION}::test_no_world_breaks_a_promise",
         ),
         (
             "an early callback is forgotten",
@@ -282,8 +304,10 @@ INVARIANTS = (
         (
             f"{CLAIMS}::test_a_receiver_that_never_answers_well_is_given_up_after_ten_attempts",
             "webhooks/test_schedule.py::test_ten_attempts_over_at_least_72_hours_whatever_the_jitter",
+            f"{SIMULATION}::test_receivers_that_come_back_in_the_last_hour_get_everything",
         ),
         (
+            "a delivery is given up after two days",
             "a delivery is never given up",
             "a receiver that is down gets no rest",
         ),
@@ -319,6 +343,15 @@ INVARIANTS = (
         ("any answer is a delivery",),
     ),
     Invariant(
+        30,
+        "SQLite and PostgreSQL tell the same story of the same acts",
+        (
+            f"{DIFFERENTIAL}::test_sqlite_and_postgresql_tell_the_same_story",
+            "api/test_video_lists.py::test_the_list_is_newest_first_and_paged_and_filtered",
+        ),
+        ("SQLite knows capitals of English alone",),
+    ),
+    Invariant(
         31,
         "A database that restarts, crashes or drops sessions costs nothing that was promised",
         (
@@ -342,8 +375,14 @@ INVARIANTS = (
     Invariant(
         33,
         "A jump of the wall clock changes nothing",
-        ("test_clock.py::test_a_jump_of_the_wall_clock_changes_nothing",),
-        (),
+        (
+            "test_clock.py::test_a_jump_of_the_wall_clock_changes_nothing",
+            f"{SIMULATION}::test_a_clock_that_jumps_ends_nothing_early_and_nothing_late",
+        ),
+        (
+            "the wall clock is read each time",
+            "a new process goes by its own clock",
+        ),
     ),
     Invariant(
         34,

@@ -11,6 +11,7 @@ from tests.mutants.edges import (
 )
 from tests.mutants.governor import GOVERNOR_MUTANTS, LOCKS_MUTANTS
 from tests.mutants.lifecycle import LIFECYCLE_MUTANTS
+from tests.mutants.stories import DIFFERENTIAL_MUTANTS, MACHINE_MUTANTS, SIMULATION_MUTANTS
 from tests.mutants.submission import DOUBT_MUTANTS, LOOK_UPS_MUTANTS, PREPARATION_MUTANTS, SUBMISSION_MUTANTS
 from tests.mutants.surroundings import (
     ABSENCE_MUTANTS,
@@ -44,4 +45,7 @@ AREAS = {
     "gates": GATES_MUTANTS,
     "deliveries": DELIVERIES_MUTANTS,
     "boundaries": BOUNDARY_MUTANTS,
+    "simulation": SIMULATION_MUTANTS,
+    "machine": MACHINE_MUTANTS,
+    "differential": DIFFERENTIAL_MUTANTS,
 }
