@@ -252,9 +252,9 @@ async def test_a_look_joins_a_group_by_our_id_or_heygens(
 ) -> None:
     first = await created(api, inline(picture()))
     await make(served, clock)
-    at_heygen = (await api.get(f"/v3/avatars/looks/{first['id']}")).json()["data"]["greenroom"]
+    known = (await api.get(f"/v3/avatars/looks/{first['id']}")).json()["data"]["greenroom"]
     async with at_heygen(heygen_url) as direct:
-        theirs = (await direct.get(f"/v3/avatars/looks/{at_heygen['heygen_avatar_id']}")).json()["data"]
+        theirs = (await direct.get(f"/v3/avatars/looks/{known['heygen_avatar_id']}")).json()["data"]
     for color, group_id in (("red", first["group_id"]), ("green", theirs["group_id"])):
         look = await created(api, inline(picture(color=color)), avatar_group_id=group_id)
         assert look["group_id"] == first["group_id"]

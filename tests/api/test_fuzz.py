@@ -28,6 +28,7 @@ from tests.clocks import ManualClock
 from tests.conftest import START, empty
 from tests.factories import make_account
 from tests.services import make_context, serving
+from tests.template import migrated
 
 load_all_checks()
 
@@ -69,7 +70,7 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("fuzz")
     if request.param == "sqlite":
         file = folder / "greenroom.db"
-        file.write_bytes(request.getfixturevalue("migrated_file").read_bytes())
+        file.write_bytes(migrated())
         url = f"sqlite:///{file}"
     else:
         url = request.getfixturevalue("postgresql")
