@@ -27,7 +27,7 @@ PARTS = (
     Part("kills", ("--count", "200"), ("--count", "2000")),
     Part("databases", ("--count", "15"), ("--count", "300")),
     Part("network", ("--count", "150"), ("--count", "3000")),
-    Part("replicas", ("--minutes", "1.5"), ("--minutes", "10")),
+    Part("replicas", ("--minutes", "1.5"), ("--minutes", "20")),
 )
 
 

@@ -34,7 +34,7 @@ from tests.mutants import surgery
 from tests.processes import PROJECT
 
 OURS = ("tests.conftest", "app.cli", "app.worker.loop")
-SECONDS = 60  # for all tests of one mutant, which may send them round in circles
+SECONDS = 100  # for all tests of one mutant, which may send them round in circles
 
 # Of the plugins, only what the tests themselves need: loading all of them takes longer than most tests.
 os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"

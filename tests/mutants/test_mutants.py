@@ -16,13 +16,7 @@ from tests.processes import PROJECT
 PASSED, TESTS_FAILED = 0, 1
 """pytest's exit codes. Anything higher means that the tests could not run."""
 MUTANTS = tuple(mutant for area in AREAS.values() for mutant in area)
-FIRST_OF_A_FILE = tuple(
-    {
-        (killer.partition("::")[0], mutant.database): mutant
-        for mutant in MUTANTS
-        for killer in mutant.killers
-    }.values()
-)
+FIRST_OF_A_FILE = {(it.killers[0].partition("::")[0], it.database): it for it in reversed(MUTANTS)}.values()
 
 Run = Callable[[Mutant, str, Sequence[str]], tuple[int, str]]
 
@@ -83,7 +77,9 @@ def test_a_guard_that_is_taken_out_is_missed(mutant: Mutant, run: Run) -> None:
     assert code == TESTS_FAILED, f"nobody missed it:\n{said}"
 
 
-@pytest.mark.parametrize("mutant", FIRST_OF_A_FILE, ids=lambda it: f"{it.killers[0]} {it.database}")
-def test_with_every_guard_in_place_nothing_is_missed(mutant: Mutant, run: Run) -> None:
-    code, said = run(mutant, original(mutant), mutant.killers)
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_with_every_guard_in_place_nothing_is_missed(database: str, run: Run) -> None:
+    """One killer of each file tells whether its tests can run in a nursery at all."""
+    some = [mutant for mutant in FIRST_OF_A_FILE if mutant.database == database]
+    code, said = run(some[0], original(some[0]), [mutant.killers[0] for mutant in some])
     assert code == PASSED, said

@@ -57,7 +57,7 @@ class Bench:
             await self.simulator.send_due_callbacks()
             await self.work()
 
-    async def settle(self, within: float = 3600, step: float = 5) -> None:
+    async def settle(self, within: float = 3600, step: float = 10) -> None:
         """Let time pass until every job has ended; fails when one has not by then."""
         await self.work()
         passed = 0.0

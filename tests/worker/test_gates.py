@@ -116,23 +116,23 @@ async def test_a_long_retry_after_is_obeyed_and_an_operator_is_told(
 async def test_an_outage_is_met_with_a_tenth_more_sends_and_one_a_second(bench: Bench) -> None:
     async with bench.context.database.begin() as session:
         account = await session.get_one(Account, bench.tenant.account_id)
-        account.concurrency = account.limit_now = 40
+        account.concurrency = account.limit_now = 20
     bench.simulator.set_scenario("outage", method="POST")
     # The breaker alone would stop the repeats here: it opens at twenty failures.
     connections = {
         account_id: replace(it, breaker=Tolerant()) for account_id, it in bench.context.connections.items()
     }
     bench.context = replace(bench.context, connections=connections)
-    await bench.queue(40)
+    await bench.queue(20)
     await bench.work()
-    assert bench.calls("POST") == 40
+    assert bench.calls("POST") == 20
     for seconds in range(1, 21):
         bench.clock.advance(timedelta(seconds=1))
         await bench.work()
-        assert bench.calls("POST") <= 1.1 * 40 + seconds + 1
+        assert bench.calls("POST") <= 1.1 * 20 + seconds + 1
     bench.simulator.clear_scenarios()
     await bench.settle()
-    assert bench.renders() == 40
+    assert bench.renders() == 20
 
 
 async def test_work_whose_deadline_has_passed_is_not_sent(

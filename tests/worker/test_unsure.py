@@ -149,7 +149,7 @@ async def test_an_outage_is_waited_out_and_the_render_is_made_once(bench: Bench)
     await bench.queue(3)
     await bench.pass_time(3 * 3600, step=300)
     bench.simulator.clear_scenarios()
-    await bench.settle()
+    await bench.settle(step=30)
     assert {job.status for job in await bench.jobs()} == {JobStatus.COMPLETED}
     assert bench.renders() == 3
 
