@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import structlog
-from sqlalchemy import func, select, true, update
+from sqlalchemy import func, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -239,11 +239,14 @@ async def overview(session: AsyncSession) -> list[tuple[Account, int]]:
 
 
 async def due_probes(session: AsyncSession, account_ids: Sequence[str], now: datetime) -> list[Account]:
-    """Those of the accounts that are paused and should be looked at now; each is taken for one probe interval."""
+    """Those of the accounts that are paused, may be asked and should be; each is taken for one probe interval."""
     taken = await session.scalars(
         update(Account)
         .where(
-            col(Account.id).in_(account_ids), col(Account.paused_at).isnot(None), col(Account.probe_at) <= now
+            col(Account.id).in_(account_ids),
+            col(Account.paused_at).isnot(None),
+            col(Account.probe_at) <= now,
+            or_(col(Account.gate_until).is_(None), col(Account.gate_until) <= now),
         )
         .values(probe_at=now + PROBE_EVERY)
         .returning(Account)

@@ -351,7 +351,8 @@ async def _keep_late(session: AsyncSession, job: Job, fact: Fact, by: By) -> Non
         case Completed():
             changes = over | {"late_result": fact.result, "billable": True}
         case Released() | Failed():
-            changes = over
+            # What lagged is waited for no more: else it would be asked about again, at once and without end.
+            changes = over | {"rendered_at": None}
         case _:
             return
     if not await _write(session, job, changes):

@@ -212,3 +212,14 @@ async def test_whoever_counts_slots_keeps_others_from_counting_until_the_slot_is
             pass
         assert await lifecycle.claim(session, queued.id, LEASE, By("worker", START))
     assert await other is None, "the only slot is taken"
+
+
+async def test_a_paused_account_is_not_looked_at_before_its_retry_after(
+    database: Database, account: Account
+) -> None:
+    async with database.begin() as session:
+        paused = {"paused_at": START, "paused_reason": "insufficient_credit", "probe_at": START}
+        await session.execute(update(Account).values(gate_until=START + MINUTE, **paused))
+    for now, count in ((START, 0), (START + MINUTE / 2, 0), (START + MINUTE, 1)):
+        async with database.begin() as session:
+            assert len(await governor.due_probes(session, [account.id], now)) == count

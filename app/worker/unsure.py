@@ -59,7 +59,9 @@ def next_move(sends: list[Submission], now: datetime, key_max_age: timedelta) ->
     first, last = under_key[0], under_key[-1]
     if last.outcome == Outcome.REFUSED and last.http_status in REFUSED_ON_REPEAT:
         return Search(last.code or UNKNOWN, "HeyGen refused the repeated request.")
-    if now - first.sent_at >= key_max_age or first.body_encrypted is None:
+    # HeyGen's 24 hours begin with the first send that may have reached it.
+    known_since = next((send.sent_at for send in under_key if send.outcome != Outcome.UNSENT), now)
+    if now - known_since >= key_max_age or first.body_encrypted is None:
         return Search(UNKNOWN, UNKNOWN_MESSAGE)
     errors = [send for send in under_key[1:][-SERVER_ERRORS:] if (send.http_status or 0) >= 500]
     # Where no other create was accepted meanwhile it is an outage, and an outage is waited out.

@@ -9,6 +9,13 @@ GOVERNOR_PY = "app/governor.py"
 
 GOVERNOR_MUTANTS = (
     without(
+        "an account is probed before its Retry-After",
+        GOVERNOR_PY,
+        "            or_(col(Account.gate_until).is_(None), col(Account.gate_until) <= now),\n",
+        "",
+        f"{GOVERNOR}::test_a_paused_account_is_not_looked_at_before_its_retry_after",
+    ),
+    without(
         "the account's cap is passed",
         GOVERNOR_PY,
         "if sum(held.values()) >= account.limit_now:",

@@ -9,6 +9,13 @@ LIFECYCLE_PY = "app/lifecycle.py"
 
 LIFECYCLE_MUTANTS = (
     without(
+        "a file that never came is asked about without end",
+        LIFECYCLE_PY,
+        'changes = over | {"rendered_at": None}',
+        "changes = over",
+        "tests/worker/test_tidy.py::test_a_deleted_render_whose_file_never_came_is_deleted_at_heygen_and_then_left_alone",
+    ),
+    without(
         "a worker that lost its claim may write",
         LIFECYCLE_PY,
         "if job is None or (by.epoch is not None and job.epoch != by.epoch):",

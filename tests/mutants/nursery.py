@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -34,6 +35,7 @@ from tests.mutants import surgery
 from tests.processes import PROJECT
 
 OURS = ("tests.conftest", "app.cli", "app.worker.loop")
+COULD_NOT_RUN = 70  # beyond pytest's own codes
 SECONDS = 100  # for all tests of one mutant, which may send them round in circles
 
 # Of the plugins, only what the tests themselves need: loading all of them takes longer than most tests.
@@ -65,10 +67,15 @@ def run(request: dict[str, Any], patient: surgery.Patient | None) -> int:
         with Path(request["said"]).open("w") as said:
             os.dup2(said.fileno(), 1)
             os.dup2(said.fileno(), 2)
-        os.environ |= request["environment"]
-        become(request["file"], request["text"], patient)
-        chosen = "not postgresql" if request["database"] == "sqlite" else request["database"]
-        os._exit(int(pytest.main([*QUIET, "-k", chosen, *request["killers"]], plugins=[Hasty()])))
+        try:
+            os.environ |= request["environment"]
+            become(request["file"], request["text"], patient)
+            chosen = "not postgresql" if request["database"] == "sqlite" else request["database"]
+            os._exit(int(pytest.main([*QUIET, "-k", chosen, *request["killers"]], plugins=[Hasty()])))
+        except BaseException:  # noqa: BLE001 -- Python's own exit code would be that of tests that failed
+            traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(COULD_NOT_RUN)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     with suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)  # what its tests started, and could not end
@@ -78,7 +85,7 @@ def run(request: dict[str, Any], patient: surgery.Patient | None) -> int:
 def become(file: str, text: str, patient: surgery.Patient | None) -> None:
     """Make this process one of a project in which the file has that text."""
     path = PROJECT / file
-    module = file.removesuffix(".py").replace("/", ".")
+    module = file.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
     if patient is None:
         surgery.Substitute(module, path, text).install()
     else:

@@ -201,9 +201,16 @@ PREPARATION_MUTANTS = (
 
 DOUBT_MUTANTS = (
     without(
+        "a send that never left makes its key old",
+        UNSURE_PY,
+        "if send.outcome != Outcome.UNSENT), now)",
+        "), now)",
+        f"{UNSURE}::test_the_key_is_repeated_while_it_is_young_and_may_tell",
+    ),
+    without(
         "a key never grows old",
         UNSURE_PY,
-        "if now - first.sent_at >= key_max_age or first.body_encrypted is None:",
+        "if now - known_since >= key_max_age or first.body_encrypted is None:",
         "if first.body_encrypted is None:",
         f"{UNSURE}::test_the_key_is_repeated_while_it_is_young_and_may_tell",
     ),

@@ -41,6 +41,7 @@ def send(number: int, at: timedelta, status: int | None = None, outcome: Outcome
 
 
 FIRST = send(1, timedelta(0))
+NEVER_LEFT = send(1, timedelta(0), outcome=Outcome.UNSENT)
 
 
 def errors(count: int, others_accepted: bool = False) -> list[Submission]:
@@ -56,6 +57,8 @@ def errors(count: int, others_accepted: bool = False) -> list[Submission]:
         ([FIRST], AGE - timedelta(seconds=1), Repeat()),
         ([FIRST], AGE, "outcome_unknown"),
         ([FIRST, send(2, timedelta(hours=19))], AGE, "outcome_unknown"),
+        ([NEVER_LEFT, send(2, timedelta(hours=21))], timedelta(hours=22), Repeat()),
+        ([NEVER_LEFT, send(2, timedelta(hours=1))], AGE + timedelta(hours=1), "outcome_unknown"),
         ([FIRST, send(2, timedelta(0), 400, Outcome.REFUSED)], timedelta(0), "invalid_parameter"),
         ([FIRST, send(2, timedelta(0), 429, Outcome.REFUSED)], timedelta(0), Repeat()),
         ([FIRST, send(2, timedelta(0), 401, Outcome.REFUSED)], timedelta(0), Repeat()),
