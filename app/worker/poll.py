@@ -146,6 +146,7 @@ async def ask(ctx: Context, job: Job) -> None:
     except HeyGenError as error:
         await gates.heed(ctx, job.account_id, error)
         fact = vanished(ctx, job) if isinstance(error, Missing) else None
+    fact = fact or _given_up(ctx, job)
     await ctx.failpoint("poll.asked")
     async with ctx.database.begin() as session:
         now = ctx.clock.now()
@@ -216,12 +217,15 @@ async def answers(ctx: Context, url: str | None) -> bool:
 
 def _lagging(ctx: Context, job: Job) -> Fact:
     now = ctx.clock.now()
-    since = job.rendered_at or now
-    if now - since >= FILE_GIVEN_UP:
-        return Failed(
-            "asset_not_available", "HeyGen rendered the video, but its file never became available."
-        )
-    return Rendered(now + min(max(now - since, FILE_FIRST), FILE_SLOWEST))
+    waited = now - (job.rendered_at or now)
+    return _given_up(ctx, job) or Rendered(now + min(max(waited, FILE_FIRST), FILE_SLOWEST))
+
+
+def _given_up(ctx: Context, job: Job) -> Failed | None:
+    """The end of a render whose file is waited for too long, be it that HeyGen cannot even be asked."""
+    if job.rendered_at is None or ctx.clock.now() - job.rendered_at < FILE_GIVEN_UP:
+        return None
+    return Failed("asset_not_available", "HeyGen rendered the video, but its file never became available.")
 
 
 def vanished(ctx: Context, job: Job) -> Fact | None:

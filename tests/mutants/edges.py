@@ -207,6 +207,13 @@ GATES_MUTANTS = (
 
 POLLS_MUTANTS = (
     without(
+        "a file that lags is waited for as long as HeyGen is away",
+        POLL_PY,
+        "    fact = fact or _given_up(ctx, job)\n",
+        "",
+        f"{POLL}::test_a_file_that_lags_is_given_up_even_where_heygen_cannot_be_asked",
+    ),
+    without(
         "completed is said before the link answers",
         POLL_PY,
         'case "completed" if await answers(ctx, video.video_url):',
