@@ -28,9 +28,9 @@ PARTS = (
     Part("failpoints", (), ("--full",)),
     Part("kills", ("--count", "200"), ("--count", "2000")),
     Part("simulate", (), ("--full",)),
-    Part("databases", ("--count", "15"), ("--count", "300")),
+    Part("databases", ("--count", "15"), ("--count", "150")),
     Part("machine", (), ("--full",)),
-    Part("network", ("--count", "150"), ("--count", "3000")),
+    Part("network", ("--count", "150"), ("--count", "1500")),
     Part("differential", (), ("--full",)),
     Part("replicas", ("--minutes", "1.5"), ("--minutes", "20"), alone=True),
 )
