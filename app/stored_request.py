@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
 from app.secrets import Secrets
@@ -28,7 +28,9 @@ class StoredRequest:
     @classmethod
     def unseal(cls, data: bytes, secrets: Secrets) -> Self:
         """The request of a row; raises CannotDecrypt."""
-        return cls(**json.loads(secrets.decrypt(data)))
+        stored = json.loads(secrets.decrypt(data))
+        # A newer version may have stored more: what runs beside it, or is gone back to, works on with what it knows.
+        return cls(**{it.name: stored[it.name] for it in fields(cls) if it.name in stored})
 
 
 def put(body: dict[str, Any], path: Sequence[str], value: str) -> None:

@@ -1,30 +1,27 @@
 """Claim a queued job, prepare it, write the intent down, send it, record the answer."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
-from sqlalchemy import delete, func, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import select
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app import governor, lifecycle
 from app.context import Context
+from app.database import DatabaseAway
 from app.heygen.errors import HeyGenError, NoAnswer, NotSent
 from app.heygen.errors import Missing as NotThere
 from app.heygen.schemas import Created, is_private_voice
 from app.lifecycle import Accepted, By, Fact, Failed, Released, Unclear
-from app.models import Asset, AssetUpload, Job, JobStatus, Look, Outcome
+from app.models import Job, JobStatus, Outcome
 from app.secrets import CannotDecrypt
 from app.storage import NotStored
-from app.stored_request import StoredRequest
-from app.worker import answers, cadence, ledger
+from app.worker import answers, cadence, ledger, uploads
 from app.worker.answers import Doubt, Fail, Meaning, Past, Release
-from app.worker.claims import renew
 from app.worker.ledger import Answer, Intent
 from app.worker.prepare import Missing, Preparation, Ready, Unusable, Waits, prepare
 
@@ -32,11 +29,6 @@ log = structlog.get_logger(__name__)
 
 FIRST_REPEAT = timedelta(seconds=5)
 FIRST_PROBE = timedelta(seconds=30)
-LAG = timedelta(minutes=2)
-
-
-class LeaseOver(Exception):
-    """Another worker has taken the job over."""
 
 
 @dataclass(frozen=True)
@@ -64,29 +56,51 @@ async def claim(ctx: Context) -> Submittable | None:
     """
     # In any order: the first must not have every turn, for as long as it has free slots.
     for account_id in ctx.random.sample([*ctx.connections], len(ctx.connections)):
-        while True:
-            async with ctx.database.begin() as session:
-                now = ctx.clock.now()
-                job_id = await governor.next_job(session, account_id, now)
-                if job_id is None:
-                    break
-                job = await lifecycle.claim(session, job_id, ctx.pace.lease, By("worker", now))
-                if job is None:
-                    continue
-                claimed = await _advance(ctx, session, job, await _prepare(ctx, session, job))
+        more = True
+        while more:
+            claimed, more = await _claim_next(ctx, account_id)
             if claimed is not None:
                 await ctx.failpoint("submit.claimed")
                 return claimed
     return None
 
 
-async def _prepare(ctx: Context, session: AsyncSession, job: Job) -> Preparation | Released:
-    """What the job lacks; a row that cannot be read must not keep the rest of the queue from its turn."""
+async def _claim_next(ctx: Context, account_id: str) -> tuple[Submittable | None, bool]:
+    """The account's next job, unless it was moved on; False when there was none."""
+    job_id: str | None = None
     try:
-        return await prepare(ctx, session, job)
-    except (CannotDecrypt, NoResultFound) as error:
-        log.error("job_unreadable", job_id=job.id, reason=type(error).__name__)  # noqa: TRY400 -- no trace of secrets
-        return Released("unreadable", ctx.clock.now() + ctx.jitter(answers.backoff(job.releases)))
+        async with ctx.database.begin() as session:
+            now = ctx.clock.now()
+            job_id = await governor.next_job(session, account_id, now)
+            if job_id is None:
+                return None, False
+            job = await lifecycle.claim(session, job_id, ctx.pace.lease, By("worker", now))
+            if job is None:
+                return None, True
+            return await _advance(ctx, session, job, await prepare(ctx, session, job)), True
+    except DatabaseAway:
+        raise
+    except Exception as error:
+        if job_id is None:
+            raise
+        await _set_aside(ctx, (account_id, job_id), None, error)
+        return None, True
+
+
+async def _set_aside(ctx: Context, ids: tuple[str, str], held: Job | None, error: Exception) -> None:
+    """Put off a job that fails before it is sent: its row must not keep the rest of the queue from its turn.
+
+    In a transaction of its own, for the one it failed in is lost; `held` where that was not the one of its claim.
+    """
+    (account_id, job_id), unexpected = ids, not isinstance(error, CannotDecrypt | NoResultFound)
+    log.error("job_unreadable", job_id=job_id, reason=type(error).__name__, exc_info=unexpected and error)
+    async with ctx.database.begin() as session:
+        now = ctx.clock.now()
+        await governor.lock(session, account_id)
+        job = held or await lifecycle.claim(session, job_id, ctx.pace.lease, By("worker", now))
+        if job is not None:
+            put_off = Released("unreadable", now + ctx.jitter(answers.backoff(job.releases)))
+            await lifecycle.apply(session, job.id, put_off, By("worker", now, job.epoch))
 
 
 async def submit(ctx: Context, claimed: Submittable) -> None:
@@ -98,7 +112,7 @@ async def submit(ctx: Context, claimed: Submittable) -> None:
 
 
 async def _advance(
-    ctx: Context, session: AsyncSession, job: Job, preparation: Preparation | Released
+    ctx: Context, session: AsyncSession, job: Job, preparation: Preparation
 ) -> Submittable | None:
     """Move a claimed job on by what its preparation found; None when there is nothing to send."""
     now = ctx.clock.now()
@@ -108,8 +122,6 @@ async def _advance(
             return Submittable(job, await ledger.intend_first(ctx, session, job, body), None)
         case Missing():
             return Submittable(job, None, preparation)
-        case Released():
-            await lifecycle.apply(session, job.id, preparation, by)
         case Waits(look_id):
             await lifecycle.apply(session, job.id, Released("waits_for_look", now, look_id), by)
         case Unusable(code, message):
@@ -123,8 +135,20 @@ async def _complete(ctx: Context, claimed: Submittable) -> Intent | None:
     assert missing is not None  # noqa: S101 -- a claim has an intent or lacks something
     fact, told = await _fetch_missing(ctx, job, missing)
     await ctx.failpoint("submit.prepared")
+    try:
+        return await _intend(ctx, job, fact, told)
+    except DatabaseAway:
+        raise
+    except Exception as error:  # noqa: BLE001 -- logged there; nothing was sent yet
+        await _set_aside(ctx, (job.account_id, job.id), job, error)
+        return None
+
+
+async def _intend(ctx: Context, job: Job, fact: Fact | None, told: Release | None) -> Intent | None:
+    """Write the intent of a job down that lacks nothing more, or the fact that ends or postpones it."""
     async with ctx.database.begin() as session:
         now = ctx.clock.now()
+        by = By("worker", now, job.epoch)
         if told is not None:
             await act_on_account(ctx, session, job.account_id, told)
         # The account may have been gated or paused meanwhile; its lock keeps it as it is until the intent stands.
@@ -132,11 +156,15 @@ async def _complete(ctx: Context, claimed: Submittable) -> Intent | None:
         if fact is None and shut_until is not None:
             fact = Released("account_shut", shut_until)
         if fact is not None:
-            await lifecycle.apply(session, job.id, fact, By("worker", now, job.epoch))
+            await lifecycle.apply(session, job.id, fact, by)
             return None
         if not await ledger.holds(session, job.id, job.epoch, JobStatus.SUBMITTING):
             return None
         ready = await _advance(ctx, session, job, await prepare(ctx, session, job, checked=True))
+        if ready is not None and ready.intent is None:
+            # Another job had the uploads forgotten; the slot must not idle until the lease ends.
+            wait = ctx.jitter(answers.backoff(job.releases))
+            await lifecycle.apply(session, job.id, Released("upload_forgotten", now + wait), by)
     return ready.intent if ready is not None else None
 
 
@@ -167,7 +195,7 @@ async def _fetch(ctx: Context, job: Job, missing: Missing) -> Failed | None:
             word = "avatar" if kind == "look" else "voice"
             return Failed(f"{word}_not_found", f"{word.capitalize()} {heygen_id} not found")
     for asset in missing.assets:
-        await _upload(ctx, job, asset)
+        await uploads.upload(ctx, job, asset)
     return None
 
 
@@ -180,37 +208,6 @@ async def _public(ctx: Context, job: Job, kind: str, heygen_id: str) -> bool:
         return (await catalog.look(heygen_id)).status is None
     except NotThere:
         return False
-
-
-async def _upload(ctx: Context, job: Job, asset: Asset) -> None:
-    heygen_asset_id = await ctx.connections[job.account_id].heygen.upload_asset(
-        _renewing(ctx, job, ctx.storage.read(asset.storage_key)),
-        filename=asset.filename,
-        mime=asset.mime,
-        size=asset.size,
-        key=f"{asset.id}-{job.id}-{job.epoch}",
-    )
-    await ctx.failpoint("submit.uploaded")
-    async with ctx.database.begin() as session:
-        insert = sqlite.insert if ctx.database.is_sqlite else postgresql.insert
-        named = {"heygen_asset_id": heygen_asset_id, "uploaded_at": ctx.clock.now()}
-        # Two jobs with one new file may upload it at the same time; either id will do.
-        stored = insert(AssetUpload).values(asset_id=asset.id, account_id=job.account_id, **named)
-        await session.execute(
-            stored.on_conflict_do_update(index_elements=["asset_id", "account_id"], set_=named)
-        )
-
-
-async def _renewing(ctx: Context, job: Job, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The pieces of a file; it may take longer than a lease, which is renewed as they go. Raises LeaseOver."""
-    renew_at = ctx.clock.now()
-    async for piece in pieces:
-        if ctx.clock.now() >= renew_at:
-            async with ctx.database.begin() as session:
-                if not await renew(ctx, session, job):
-                    raise LeaseOver
-            renew_at = ctx.clock.now() + ctx.pace.lease / 3
-        yield piece
 
 
 async def _send(ctx: Context, job: Job, intent: Intent) -> None:
@@ -291,7 +288,7 @@ async def _record_failure(
     now = ctx.clock.now()
     await ledger.answered(session, intent, answers.recorded(error), now)
     if isinstance(meaning, Release) and meaning.upload_again:
-        await _forget_uploads(ctx, session, job)
+        await uploads.forget(ctx, session, job)
     fact: Fact
     match meaning:
         case Release():
@@ -324,26 +321,4 @@ async def act_on_account(ctx: Context, session: AsyncSession, account_id: str, m
 async def _past(ctx: Context, session: AsyncSession, job: Job) -> Past:
     sends = await ledger.history(session, job.id)
     refusals = frozenset(send.code for send in sends if send.outcome == Outcome.REFUSED and send.code)
-    return Past(job.releases, await _made_lately(ctx, session, job), refusals)
-
-
-async def _made_lately(ctx: Context, session: AsyncSession, job: Job) -> bool:
-    """Whether a file or look that the request names was made at HeyGen less than two minutes ago."""
-    request = StoredRequest.unseal(job.request_encrypted or b"", ctx.secrets)
-    ids = [asset_id for _, asset_id in request.assets]
-    uploaded = select(func.max(col(AssetUpload.uploaded_at))).where(
-        col(AssetUpload.account_id) == job.account_id, col(AssetUpload.asset_id).in_(ids)
-    )
-    finished = select(col(Job.finished_at)).join(Look, col(Look.id) == col(Job.id))
-    moments = [
-        await session.scalar(uploaded) if ids else None,
-        await session.scalar(finished.where(col(Look.id) == request.look_id)) if request.look_id else None,
-    ]
-    return any(moment is not None and ctx.clock.now() - moment < LAG for moment in moments)
-
-
-async def _forget_uploads(ctx: Context, session: AsyncSession, job: Job) -> None:
-    request = StoredRequest.unseal(job.request_encrypted or b"", ctx.secrets)
-    ids = [asset_id for _, asset_id in request.assets]
-    stale = delete(AssetUpload).where(col(AssetUpload.account_id) == job.account_id)
-    await session.execute(stale.where(col(AssetUpload.asset_id).in_(ids)))
+    return Past(job.releases, await uploads.made_lately(ctx, session, job), refusals)

@@ -6,12 +6,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from app import governor
 from app.context import Context
 from app.governor import Told
-from app.models import Group, JobStatus
+from app.models import Asset, AssetUpload, Group, JobStatus
 from app.storage import Storage
 from app.worker import expire, submit, unsure
 from tests.end_to_end.conftest import Story
@@ -132,6 +132,38 @@ async def test_what_a_look_up_tells_of_the_account_counts_for_all(
     story.simulator.clear_scenarios()
     await story.settle()
     assert len(story.bills()) == 2
+
+
+async def test_an_upload_that_is_forgotten_while_a_look_is_prepared_gives_the_slot_back_at_once(
+    story: Story,
+) -> None:
+    await story.create_look()
+
+    async def forget() -> None:  # as another job does whose refusal names the file
+        async with story.context.database.begin() as session:
+            await session.execute(delete(AssetUpload))
+
+    await submit.submit_next(replace(story.context, failpoint=at("submit.prepared", forget)))
+    job = await story.job()
+    assert (job.status, job.slot_account_id) == (JobStatus.QUEUED, None)
+    await story.settle()
+    assert len(story.bills("look")) == 1
+
+
+async def test_a_file_whose_row_is_gone_once_a_look_is_prepared_gives_the_slot_back_at_once(
+    story: Story,
+) -> None:
+    await story.create_look()
+
+    async def lose() -> None:
+        async with story.context.database.begin() as session:
+            await session.execute(delete(AssetUpload))
+            await session.execute(delete(Asset))
+
+    await submit.submit_next(replace(story.context, failpoint=at("submit.prepared", lose)))
+    job = await story.job()
+    assert (job.status, job.slot_account_id) == (JobStatus.QUEUED, None)
+    assert story.calls("POST", "/v3/avatars") == 0
 
 
 async def test_a_look_whose_answer_was_lost_is_found_with_its_group(story: Story) -> None:

@@ -16,6 +16,7 @@ SEARCH_PY = "app/worker/search.py"
 SUBMIT_PY = "app/worker/submit.py"
 TIDY_PY = "app/worker/tidy.py"
 UNSURE_PY = "app/worker/unsure.py"
+UPLOADS_PY = "app/worker/uploads.py"
 
 SUBMISSION_MUTANTS = (
     without(
@@ -157,7 +158,7 @@ PREPARATION_MUTANTS = (
     ),
     without(
         "a long upload loses its job",
-        SUBMIT_PY,
+        UPLOADS_PY,
         "_renewing(ctx, job, ctx.storage.read(asset.storage_key))",
         "ctx.storage.read(asset.storage_key)",
         f"{PREPARATION}::test_a_file_that_takes_longer_than_a_lease_is_sent_by_the_worker_that_began",
@@ -175,6 +176,34 @@ PREPARATION_MUTANTS = (
         "        if told is not None:\n            await act_on_account",
         "        if False:\n            await act_on_account",
         f"{PREPARATION}::test_what_an_upload_tells_of_the_account_counts_for_all",
+    ),
+    without(
+        "a row that cannot be read stops the queue",
+        SUBMIT_PY,
+        "        if job_id is None:\n            raise\n",
+        "        raise\n",
+        f"{SUBMIT}::test_a_send_whose_bytes_cannot_be_read_does_not_keep_the_queue_from_its_turn",
+    ),
+    without(
+        "a newer version's row cannot be worked on",
+        "app/stored_request.py",
+        "cls(**{it.name: stored[it.name] for it in fields(cls) if it.name in stored})",
+        "cls(**stored)",
+        f"{SUBMIT}::test_a_request_that_a_newer_version_stored_is_sent_as_far_as_it_is_known",
+    ),
+    without(
+        "a forgotten upload keeps its slot idle",
+        SUBMIT_PY,
+        "if ready is not None and ready.intent is None:",
+        "if False:",
+        f"{PREPARATION}::test_an_upload_that_is_forgotten_while_a_look_is_prepared_gives_the_slot_back_at_once",
+    ),
+    without(
+        "a fault after the uploads keeps the slot idle",
+        SUBMIT_PY,
+        "        await _set_aside(ctx, (job.account_id, job.id), job, error)\n        return None",
+        "        raise error",
+        f"{PREPARATION}::test_a_file_whose_row_is_gone_once_a_look_is_prepared_gives_the_slot_back_at_once",
     ),
     without(
         "a look that is found has no group",

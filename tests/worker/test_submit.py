@@ -1,5 +1,6 @@
 """From the queue to HeyGen: at most one paid render a job, whatever the answer, or its loss, looks like."""
 
+import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -13,7 +14,7 @@ from sqlmodel import col
 from app.context import Context
 from app.failpoints import NAMES
 from app.heygen.schemas import Created
-from app.models import Account, Job, JobStatus, Outcome
+from app.models import Account, Job, JobStatus, Outcome, Submission
 from app.worker import expire, submit, unsure
 from tests.clocks import ManualClock
 from tests.factories import make_tenant, queue_job
@@ -249,16 +250,54 @@ async def test_a_heygen_that_only_fails_is_left_alone_until_it_answers_again(ben
     assert bench.renders() == 24
 
 
-async def test_a_row_that_cannot_be_read_does_not_keep_the_queue_from_its_turn(bench: Bench) -> None:
+@pytest.mark.parametrize(
+    "stored", [None, b"{", b"[]", b'{"body": {}, "callback_token": "x", "look_id": [1]}'], ids=repr
+)
+async def test_a_row_that_cannot_be_read_does_not_keep_the_queue_from_its_turn(
+    bench: Bench, stored: bytes | None
+) -> None:
     (poisoned,) = await bench.queue()
+    lost = b"under a key that is lost" if stored is None else bench.context.secrets.encrypt(stored)
     async with bench.context.database.begin() as session:
-        await session.execute(update(Job).values(request_encrypted=b"under a key that is lost"))
+        await session.execute(update(Job).values(request_encrypted=lost))
     good = await bench.queue(3)
     await bench.pass_time(60)
     ended = {job.id: job.status for job in await bench.jobs()}
     assert ended.pop(poisoned.id) == JobStatus.QUEUED
     assert ended == {job.id: JobStatus.COMPLETED for job in good}
     assert bench.renders() == 3
+
+
+async def test_a_send_whose_bytes_cannot_be_read_does_not_keep_the_queue_from_its_turn(
+    bench: Bench, account: Account, tmp_path: Path
+) -> None:
+    (poisoned,) = await bench.queue()
+    context = bench.context
+    nowhere = {account.id: "http://127.0.0.1:9"}
+    async with make_context(
+        context.database, context.clock, context.secrets, nowhere, tmp_path / "x"
+    ) as cut_off:
+        await run_worker(cut_off)
+    async with context.database.begin() as session:
+        await session.execute(update(Submission).values(body_encrypted=b"under a key that is lost"))
+    (good,) = await bench.queue()
+    await bench.pass_time(60)
+    ended = {job.id: job.status for job in await bench.jobs()}
+    assert ended == {poisoned.id: JobStatus.QUEUED, good.id: JobStatus.COMPLETED}
+    assert [send.send for send in await bench.submissions() if send.job_id == poisoned.id] == [1]
+
+
+async def test_a_request_that_a_newer_version_stored_is_sent_as_far_as_it_is_known(bench: Bench) -> None:
+    (job,) = await bench.queue()
+    secrets = bench.context.secrets
+    newer = json.loads(secrets.decrypt(job.request_encrypted or b"")) | {"not_known_yet": ["x"]}
+    async with bench.context.database.begin() as session:
+        await session.execute(
+            update(Job).values(request_encrypted=secrets.encrypt(json.dumps(newer).encode()))
+        )
+    await bench.settle()
+    assert (await bench.job()).status == JobStatus.COMPLETED
+    assert bench.renders() == 1
 
 
 async def test_a_sender_that_slept_through_its_lease_does_not_send(bench: Bench) -> None:

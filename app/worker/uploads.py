@@ -1,0 +1,75 @@
+"""Files of ours at HeyGen: each goes up once for each account, and may take longer than a lease."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.context import Context
+from app.models import Asset, AssetUpload, Job, Look
+from app.stored_request import StoredRequest
+from app.worker.claims import renew
+
+LAG = timedelta(minutes=2)
+
+
+class LeaseOver(Exception):
+    """Another worker has taken the job over."""
+
+
+async def upload(ctx: Context, job: Job, asset: Asset) -> None:
+    """Give HeyGen the file, and keep the id it has there."""
+    heygen_asset_id = await ctx.connections[job.account_id].heygen.upload_asset(
+        _renewing(ctx, job, ctx.storage.read(asset.storage_key)),
+        filename=asset.filename,
+        mime=asset.mime,
+        size=asset.size,
+        key=f"{asset.id}-{job.id}-{job.epoch}",
+    )
+    await ctx.failpoint("submit.uploaded")
+    async with ctx.database.begin() as session:
+        insert = sqlite.insert if ctx.database.is_sqlite else postgresql.insert
+        named = {"heygen_asset_id": heygen_asset_id, "uploaded_at": ctx.clock.now()}
+        # Two jobs with one new file may upload it at the same time; either id will do.
+        stored = insert(AssetUpload).values(asset_id=asset.id, account_id=job.account_id, **named)
+        await session.execute(
+            stored.on_conflict_do_update(index_elements=["asset_id", "account_id"], set_=named)
+        )
+
+
+async def _renewing(ctx: Context, job: Job, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The pieces of a file; it may take longer than a lease, which is renewed as they go. Raises LeaseOver."""
+    renew_at = ctx.clock.now()
+    async for piece in pieces:
+        if ctx.clock.now() >= renew_at:
+            async with ctx.database.begin() as session:
+                if not await renew(ctx, session, job):
+                    raise LeaseOver
+            renew_at = ctx.clock.now() + ctx.pace.lease / 3
+        yield piece
+
+
+async def made_lately(ctx: Context, session: AsyncSession, job: Job) -> bool:
+    """Whether a file or look that the request names was made at HeyGen less than two minutes ago."""
+    request = StoredRequest.unseal(job.request_encrypted or b"", ctx.secrets)
+    ids = [asset_id for _, asset_id in request.assets]
+    uploaded = select(func.max(col(AssetUpload.uploaded_at))).where(
+        col(AssetUpload.account_id) == job.account_id, col(AssetUpload.asset_id).in_(ids)
+    )
+    finished = select(col(Job.finished_at)).join(Look, col(Look.id) == col(Job.id))
+    moments = [
+        await session.scalar(uploaded) if ids else None,
+        await session.scalar(finished.where(col(Look.id) == request.look_id)) if request.look_id else None,
+    ]
+    return any(moment is not None and ctx.clock.now() - moment < LAG for moment in moments)
+
+
+async def forget(ctx: Context, session: AsyncSession, job: Job) -> None:
+    """Have the files that the request names go up again."""
+    request = StoredRequest.unseal(job.request_encrypted or b"", ctx.secrets)
+    ids = [asset_id for _, asset_id in request.assets]
+    stale = delete(AssetUpload).where(col(AssetUpload.account_id) == job.account_id)
+    await session.execute(stale.where(col(AssetUpload.asset_id).in_(ids)))
