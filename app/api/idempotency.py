@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+import structlog
 from fastapi import Depends, Request
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -20,9 +21,12 @@ from starlette.responses import Response
 
 from app.api.json_body import canonical
 from app.context import Context
-from app.errors import InvalidParameter, KeyReused
+from app.errors import Conflict, InvalidParameter, KeyReused
 from app.models import IdempotencyKey
+from app.secrets import CannotDecrypt
 from app.tenancy import Caller
+
+log = structlog.get_logger(__name__)
 
 _KEY = re.compile(r"[A-Za-z0-9_\-:.]{1,255}")  # HeyGen's own rule
 
@@ -43,7 +47,7 @@ class Once:
     respond_async: bool = False
 
     async def replay(self, ctx: Context, caller: Caller, body_hash: str) -> Response | None:
-        """The first answer to this key; None without a key, or where it is new. Raises KeyReused."""
+        """The first answer to this key; None without a key, or where it is new. Raises KeyReused, and Conflict."""
         if self.key is None:
             return None
         async with ctx.database.begin() as session:
@@ -55,7 +59,16 @@ class Once:
                 "This Idempotency-Key was used with another body; give each new request a key of its own.",
                 param="Idempotency-Key",
             )
-        answer = self.answer(ctx, ctx.secrets.decrypt(kept.answer_encrypted), kept.resource_id)
+        try:
+            body = ctx.secrets.decrypt(kept.answer_encrypted)
+        except CannotDecrypt:
+            log.error("answer_unreadable", resource_id=kept.resource_id)  # noqa: TRY400 -- no trace of secrets
+            raise Conflict(
+                f"This Idempotency-Key made {kept.resource_id}, and makes nothing more; its first answer cannot be"
+                " given again, for it is encrypted with a key that SECRET_KEYS of this service no longer lists.",
+                param="Idempotency-Key",
+            ) from None
+        answer = self.answer(ctx, body, kept.resource_id)
         answer.headers["Idempotent-Replayed"] = "true"
         return answer
 

@@ -6,10 +6,11 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from app.context import Context
 from app.models import Account, IdempotencyKey, Job
+from app.secrets import Secrets
 from app.simulator.app import Simulator
 from tests.api.callers import LOOK, PORTRAIT, VIDEO, VOICE, caller, creates_at, error_of
 from tests.clocks import ManualClock
@@ -139,3 +140,18 @@ async def test_the_kept_answer_is_encrypted(api: httpx.AsyncClient, served: Cont
         kept = (await session.scalars(select(IdempotencyKey))).one()
     assert answer.content not in kept.answer_encrypted
     assert served.secrets.decrypt(kept.answer_encrypted) == answer.content
+
+
+async def test_a_repeat_whose_first_answer_cannot_be_read_names_the_cause_and_orders_nothing(
+    api: httpx.AsyncClient, served: Context
+) -> None:
+    first = await create(api)
+    lost = Secrets(["a key that SECRET_KEYS does not list any more"])
+    async with served.database.begin() as session:
+        await session.execute(update(IdempotencyKey).values(answer_encrypted=lost.encrypt(first.content)))
+    answer = await create(api)
+    assert error_of(answer) == (409, "conflict", "Idempotency-Key")
+    message = answer.json()["error"]["message"]
+    assert "SECRET_KEYS" in message
+    assert first.json()["data"]["video_id"] in message
+    assert await jobs(served) == 1

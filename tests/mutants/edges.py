@@ -58,6 +58,13 @@ IDEMPOTENCY_MUTANTS = (
         f"{IDEMPOTENCY}::test_a_key_means_something_else_in_another_operation",
     ),
     without(
+        "a replay that cannot be read is a defect",
+        IDEMPOTENCY_PY,
+        "        except CannotDecrypt:\n",
+        "        except ZeroDivisionError:\n",
+        f"{IDEMPOTENCY}::test_a_repeat_whose_first_answer_cannot_be_read_names_the_cause_and_orders_nothing",
+    ),
+    without(
         "any key will do",
         IDEMPOTENCY_PY,
         "if keys and (len(keys) > 1 or not _KEY.fullmatch(keys[0])):",
