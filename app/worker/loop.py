@@ -13,6 +13,7 @@ from sqlalchemy.orm import Mapped
 from sqlmodel import col
 
 from app.context import Context
+from app.database import DatabaseAway
 from app.models import Account, Delivery, DeliveryStatus, File, Job, JobStatus, is_status
 from app.worker import archive, deliver, expire, poll, prune, strays, submit, tidy, unsure
 from app.worker.claims import served
@@ -61,11 +62,27 @@ async def _nothing(_: Any) -> None:
 
 
 async def sweep(ctx: Context) -> bool:
-    """Deadlines, lost leases, forgotten waits and paused accounts; False when there was nothing to do."""
-    found = [await step(ctx) for step in (expire.expire, expire.reap, expire.free_waiting, expire.probe)]
+    """Deadlines, lost leases, forgotten waits and paused accounts; False when there was nothing to do.
+
+    A fault of one step ends none of the others; those that there were are raised at the end.
+    """
+    found, faults = False, []
+    for step in (expire.expire, expire.reap, expire.free_waiting, expire.probe, _forecast):
+        try:
+            found = await step(ctx) or found
+        except DatabaseAway:
+            raise
+        except Exception as error:  # noqa: BLE001 -- raised below
+            faults.append(error)
+    if faults:
+        raise ExceptionGroup("steps of the sweep failed", faults)
+    return found
+
+
+async def _forecast(ctx: Context) -> bool:
     async with ctx.database.begin() as session:
         await ctx.forecast.refresh(session, ctx.connections, ctx.clock.now())
-    return any(found)
+    return False
 
 
 async def run(ctx: Context, stopping: asyncio.Event, submits: int = 64) -> None:

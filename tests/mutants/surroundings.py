@@ -169,6 +169,21 @@ STOP_MUTANTS = (
         "tests/worker/test_loop.py::test_after_a_stop_nothing_more_is_claimed_and_what_is_under_way_ends",
     ),
     without(
+        "a deadline that cannot be recorded ends the sweep",
+        "app/worker/loop.py",
+        "            faults.append(error)\n",
+        "            raise\n",
+        "tests/worker/test_loop.py::test_a_deadline_that_cannot_be_recorded_keeps_no_other_sweep_from_its_turn",
+    ),
+    without(
+        "accounts are probed one after the other",
+        "app/worker/expire.py",
+        "await asyncio.gather(*(_probe(ctx, account) for account in due), return_exceptions=True)",
+        "[await _probe(ctx, account) for account in due]",
+        "tests/worker/test_loop.py"
+        "::test_an_account_whose_heygen_hangs_does_not_keep_the_others_waiting_for_their_probe",
+    ),
+    without(
         "a transaction is held over a call",
         "app/worker/submit.py",
         '    result = await post(ctx, intent)\n    await ctx.failpoint("submit.sent")\n',

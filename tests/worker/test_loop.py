@@ -2,9 +2,22 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
 
-from app.models import JobStatus
-from app.worker import loop
+import pytest
+from sqlalchemy import select
+from sqlmodel import col
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from app import governor
+from app.models import Account, JobStatus
+from app.worker import expire, loop, submit
+from tests.factories import make_account
+from tests.services import make_context, serving_app
 from tests.worker.conftest import Bench
 
 
@@ -25,3 +38,52 @@ async def test_after_a_stop_nothing_more_is_claimed_and_what_is_under_way_ends(b
         go_on.set()
     assert [job.status for job in await bench.jobs()] == [JobStatus.PROCESSING, JobStatus.QUEUED]
     assert bench.renders() == 1
+
+
+async def test_a_deadline_that_cannot_be_recorded_keeps_no_other_sweep_from_its_turn(bench: Bench) -> None:
+    (job,) = await bench.queue()
+    assert await submit.claim(bench.context) is not None  # and its worker is gone
+    async with bench.context.database.begin() as session:
+        await governor.pause(session, job.account_id, "unauthorized", bench.clock.now())
+    bench.clock.advance(timedelta(hours=1))
+
+    async def break_down(name: str) -> None:
+        if name == "sweep.read":
+            raise LookupError("a row that cannot be worked on")
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await loop.sweep(replace(bench.context, failpoint=break_down))
+    assert caught.group_contains(LookupError)
+    assert (await bench.job()).status == JobStatus.UNSURE, "its lease was found over"
+    assert (await bench.account()).paused_reason is None, "HeyGen was asked whether it is well"
+
+
+async def test_an_account_whose_heygen_hangs_does_not_keep_the_others_waiting_for_their_probe(
+    bench: Bench, tmp_path: Path
+) -> None:
+    both = asyncio.Barrier(2)
+
+    async def answer(_: Request) -> Response:
+        try:
+            async with asyncio.timeout(3):
+                await both.wait()
+        except (TimeoutError, asyncio.BrokenBarrierError):
+            return Response(status_code=503)
+        return JSONResponse({"data": {"username": "somebody"}})
+
+    context = bench.context
+    ids = [(await make_account(context.database, bench.clock.now())).id for _ in range(2)]
+    async with context.database.begin() as session:
+        for account_id in ids:
+            await governor.pause(session, account_id, "unauthorized", bench.clock.now())
+    bench.clock.advance(timedelta(hours=1))
+    async with (
+        serving_app(Starlette(routes=[Route("/{path:path}", answer)])) as url,
+        make_context(
+            context.database, context.clock, context.secrets, dict.fromkeys(ids, url), tmp_path / "x"
+        ) as two,
+    ):
+        assert await expire.probe(two)
+    async with context.database.begin() as session:
+        paused = await session.scalars(select(col(Account.id)).where(col(Account.paused_at).isnot(None)))
+        assert list(paused) == []
