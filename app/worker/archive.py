@@ -1,5 +1,6 @@
 """Copy finished videos to our storage, so that their links outlive HeyGen's."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -31,6 +32,10 @@ MIMES = {
     "thumbnail": "image/jpeg",
     "gif": "image/gif",
 }
+
+
+class LeaseOver(Exception):
+    """Another worker has taken the file over."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,10 @@ async def archive(ctx: Context, owed: Owed) -> None:
         return
     key = f"videos/{job.id}/{file.variant}-{file.epoch}"
     try:
-        mime, size = await _fetch(ctx, job, file.variant, key)
+        mime, size = await _fetch(ctx, owed, key)
+    except LeaseOver:
+        log.warning("archive_taken_over", job_id=job.id, variant=file.variant)
+        return
     except (FileUnavailable, HeyGenError, WrongLength, TooLarge, TimeoutError, OSError) as error:
         log.warning("archive_failed", job_id=job.id, variant=file.variant, reason=type(error).__name__)
         await _postpone(ctx, owed)
@@ -119,7 +127,8 @@ async def archive(ctx: Context, owed: Owed) -> None:
     await ctx.failpoint("archive.recorded")
 
 
-async def _fetch(ctx: Context, job: Job, variant: str, key: str) -> tuple[str, int]:
+async def _fetch(ctx: Context, owed: Owed, key: str) -> tuple[str, int]:
+    job, variant = owed.job, owed.file.variant
     video = await ctx.connections[job.account_id].catalog.video(job.heygen_id or "")
     url = link_of(video, variant)
     if url is None:
@@ -127,10 +136,24 @@ async def _fetch(ctx: Context, job: Job, variant: str, key: str) -> tuple[str, i
     async with open_file(ctx.files, url) as response:
         length = response.headers.get("content-length", "")
         expected = int(length) if length.isdigit() else None
-        stored = await ctx.storage.put(key, pieces(response), expected_size=expected, limit=LARGEST)
+        coming = _renewing(ctx, owed.file, pieces(response))
+        stored = await ctx.storage.put(key, coming, expected_size=expected, limit=LARGEST)
         # HeyGen's own type tells mp4 from webm.
         told = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     return (told if told.startswith(("video/", "image/")) else MIMES[variant]), stored.size
+
+
+async def _renewing(ctx: Context, file: File, coming: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The pieces of a file, which may take longer than a lease: it is renewed as they come. Raises LeaseOver."""
+    renew_at = ctx.clock.now() + LEASE / 3
+    async for piece in coming:
+        now = ctx.clock.now()
+        if now >= renew_at:
+            async with ctx.database.begin() as session:
+                if not await _write(session, file, lease_until=now + LEASE, due_at=now + LEASE):
+                    raise LeaseOver
+            renew_at = now + LEASE / 3
+        yield piece
 
 
 def link_of(video: Video, variant: str) -> str | None:
@@ -195,7 +218,7 @@ async def _write(session: AsyncSession, file: File, **values: object) -> bool:
             col(File.variant) == file.variant,
             col(File.epoch) == file.epoch,
         )
-        .values(lease_until=None, **values)
+        .values(**{"lease_until": None} | values)
         .returning(col(File.job_id))
     )
     return written is not None

@@ -17,6 +17,7 @@ WITHOUT = {
     "prune.prune": "deletes what nobody asks for; the next round repeats it",
     "archive._take": "ends in archive.claimed",
     "archive._fetch": "ends in archive.fetched",
+    "archive._renewing": "moves a lease; ends in archive.fetched",
     "archive._settle": "ends in archive.recorded, but for what is postponed or was deleted: one update of one row",
     "archive._postpone": "one commit; without it the end of the lease brings the file up again",
     "deliver._take": "ends in deliver.claimed",

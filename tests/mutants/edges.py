@@ -162,6 +162,20 @@ GATES_MUTANTS = (
         f"{GATES}::test_files_and_withdrawn_renders_wait_behind_the_gate_too",
     ),
     without(
+        "a long copy is begun by another worker, too",
+        ARCHIVE_PY,
+        "_renewing(ctx, owed.file, pieces(response))",
+        "pieces(response)",
+        "tests/worker/test_archive.py::test_a_file_that_takes_longer_than_a_lease_is_copied_once",
+    ),
+    without(
+        "a copy that was taken over goes on",
+        ARCHIVE_PY,
+        "                    raise LeaseOver\n",
+        "                    pass\n",
+        "tests/worker/test_archive.py::test_a_copy_that_another_worker_took_over_is_not_read_to_its_end",
+    ),
+    without(
         "a refused key goes on reading",
         GATES_PY,
         "account.paused_reason in REFUSED_KEY",
