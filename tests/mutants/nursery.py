@@ -52,9 +52,11 @@ class Hasty:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, exitstatus: int) -> Iterator[None]:
-        yield  # while it is told what failed, and why
-        sys.stdout.flush()
-        os._exit(int(exitstatus))
+        try:
+            yield  # while it is told what failed, and why; what a failed test left open may raise here
+        finally:
+            sys.stdout.flush()
+            os._exit(int(exitstatus))
 
 
 def run(request: dict[str, Any], patient: surgery.Patient | None) -> int:
