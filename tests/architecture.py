@@ -190,6 +190,25 @@ def only_lifecycle_writes_a_jobs_status(modules: Sequence[Module]) -> list[str]:
     ]
 
 
+def the_api_asks_heygen_through_the_gate(modules: Sequence[Module]) -> list[str]:
+    """What callers cause obeys the account's stored gate, and tells it of a refusal."""
+    return [
+        f"{module.name}:{node.lineno} passes the gate by"
+        for module in modules
+        if within(module.name, "app.api")
+        for gated in [set(_within_gate(module))]
+        for node in _located(module)
+        if isinstance(node, ast.Attribute) and node.attr == "heygen" and node not in gated
+    ]
+
+
+def _within_gate(module: Module) -> Iterator[ast.AST]:
+    for node in ast.walk(module.tree):
+        match node:
+            case ast.Call(func=ast.Attribute(attr="through_gate"), args=arguments):
+                yield from (part for each in arguments for part in ast.walk(each))
+
+
 def _located(module: Module) -> Iterator[ast.expr | ast.stmt]:
     return (node for node in ast.walk(module.tree) if isinstance(node, ast.expr | ast.stmt))
 

@@ -24,6 +24,7 @@ from tests.architecture import (
     read_app,
     settings_are_read_at_the_edge,
     tells_time,
+    the_api_asks_heygen_through_the_gate,
     time_is_an_argument,
     within,
 )
@@ -70,6 +71,8 @@ PLANTED: list[tuple[Rule, dict[str, str]]] = [
     (time_is_an_argument, {"app.worker.x": "import datetime\ndatetime.datetime.utcnow()"}),
     (time_is_an_argument, {"app.worker.x": "import time\ntime.time()"}),
     (time_is_an_argument, {"app.worker.x": "from time import time"}),
+    (the_api_asks_heygen_through_the_gate, {"app.api.x": "connection.heygen.users_me()"}),
+    (the_api_asks_heygen_through_the_gate, {"app.api.x": "heygen = connection_of(ctx, caller).heygen"}),
     (files_are_short, {"app.x": "\n" * 351}),
     (files_are_short, {"app.lifecycle": "\n" * 421}),
     (functions_are_short, {"app.x": "async def f():\n" + "    pass\n" * 45}),
@@ -84,6 +87,11 @@ ALLOWED: list[tuple[Rule, dict[str, str]]] = [
     (only_lifecycle_writes_a_jobs_status, {"app.worker.x": "update(Job).values(due_at=now)"}),
     (only_lifecycle_writes_a_jobs_status, {"app.worker.x": "answer = {'status': job.status}"}),
     (time_is_an_argument, {"app.worker.x": "import time\nstarted = time.monotonic()\nnow = clock.now()"}),
+    (
+        the_api_asks_heygen_through_the_gate,
+        {"app.api.x": "it.catalog.through_gate(lambda: it.heygen.users_me())"},
+    ),
+    (the_api_asks_heygen_through_the_gate, {"app.worker.x": "connection.heygen.users_me()"}),
     (files_are_short, {"app.x": "\n" * 350}),
     (functions_are_short, {"app.x": "def f():\n" + "    pass\n" * 44}),
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Select, func, or_, select
@@ -88,12 +89,18 @@ async def heygens_page(
     ctx: Context, caller: Caller, filters: Filters, limit: int, token: str | None
 ) -> tuple[list[dict[str, Any]], str | None]:
     """HeyGen's videos that no row of ours stands for, and HeyGen's token of the next page; raises Unavailable."""
-    heygen = connection_of(ctx, caller).heygen
+    connection = connection_of(ctx, caller)
     items: list[dict[str, Any]] = []
     for _ in range(EMPTY_PAGES):
         with reading():
-            found = await heygen.list_videos(
-                title=filters.title or None, folder_id=filters.folder_id, limit=limit, token=token
+            found = await connection.catalog.through_gate(
+                partial(
+                    connection.heygen.list_videos,
+                    title=filters.title or None,
+                    folder_id=filters.folder_id,
+                    limit=limit,
+                    token=token,
+                )
             )
         async with ctx.database.begin() as session:
             held = await _held(session, caller, found.items)

@@ -39,7 +39,8 @@ async def gate_until(context: Context) -> object:
 
 
 @pytest.mark.parametrize(
-    "path", ["/v3/voices", f"/v3/voices/{VOICE}", f"/v3/videos/statuses?video_ids={VOICE}"]
+    "path",
+    ["/v3/voices", f"/v3/voices/{VOICE}", f"/v3/videos/statuses?video_ids={VOICE}", "/v3/videos"],
 )
 async def test_every_replica_waits(
     api: httpx.AsyncClient,
