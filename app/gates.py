@@ -53,11 +53,10 @@ class StoredGate:
     account_id: str
 
     async def until(self) -> datetime | None:
-        """The instant before which HeyGen must not be read, whichever process was told it."""
+        """The instant before which HeyGen must not be read, whichever process was told it; None when it may be now."""
         async with self.database.begin() as session:
-            until = select(col(Account.gate_until)).where(col(Account.id) == self.account_id)
-            told: datetime | None = await session.scalar(until)
-        return told
+            now = self.clock.now()
+            return (await shut(session, [self.account_id], now)).get(self.account_id)
 
     async def met(self, error: HeyGenError) -> None:
         """What a failed read tells of the whole account is kept."""
@@ -69,4 +68,5 @@ class StoredGate:
             if isinstance(error, AccountBlocked):
                 await governor.pause(session, self.account_id, error.code, now)
             else:
-                await governor.gate(session, self.account_id, Told(error.retry_after, error.sent_at), now)
+                told = Told(error.retry_after, error.sent_at)
+                await governor.gate(session, self.account_id, told, now, lowers=False)

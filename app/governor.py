@@ -157,10 +157,13 @@ class Told:
     sent_at: datetime | None = None
 
 
-async def gate(session: AsyncSession, account_id: str, told: Told, now: datetime) -> None:
+async def gate(
+    session: AsyncSession, account_id: str, told: Told, now: datetime, *, lowers: bool = True
+) -> None:
     """HeyGen said 429: send nothing before it allows, and keep fewer jobs in flight.
 
-    Of calls that were under way together each may be refused: that is one reason to keep fewer, not many.
+    Of calls that were under way together each may be refused: that is one reason to keep fewer, not many. A read that is
+    refused is none: it tells nothing of how many jobs HeyGen takes at once (`lowers`).
     """
     account = await lock(session, account_id)
     retry_after = told.retry_after
@@ -168,7 +171,7 @@ async def gate(session: AsyncSession, account_id: str, told: Told, now: datetime
     account.gate_until = max(until, account.gate_until or until)
     if retry_after is not None and retry_after > LONG:
         log.error("retry_after_long", account_id=account_id, seconds=int(retry_after.total_seconds()))
-    if account.lowered_at is None or told.sent_at is None or told.sent_at > account.lowered_at:
+    if lowers and (account.lowered_at is None or told.sent_at is None or told.sent_at > account.lowered_at):
         account.limit_now = max(1, int(account.limit_now * 0.7))
         account.successes = 0
         account.lowered_at = now

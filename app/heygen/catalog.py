@@ -145,7 +145,10 @@ class Catalog:
         """What HeyGen answers, unless it may not be asked now; for what is not kept here."""
         if self._gate is None:
             return await ask()
-        self._heygen.hold(await self._gate.until())
+        until = await self._gate.until()
+        # The client is not told: a refused key may be well before, and it must not keep the probe from finding that out.
+        if until is not None and self._now() < until:
+            raise Held
         try:
             return await ask()
         except HeyGenError as error:

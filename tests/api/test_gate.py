@@ -9,9 +9,11 @@ import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
+from app import governor
 from app.context import Context
 from app.models import Account
 from app.simulator.app import Simulator
+from app.worker import expire
 from tests.api.callers import VOICE
 from tests.clocks import ManualClock
 from tests.services import make_context, serving
@@ -77,3 +79,32 @@ async def test_a_refused_key_pauses_the_account_before_the_worker_meets_it(
     assert (await api.get("/v3/voices")).status_code == 503
     async with served.database.begin() as session:
         assert await session.scalar(select(col(Account.paused_reason))) == "unauthorized"
+
+
+async def test_a_refused_key_is_not_read_with_until_the_account_is_well_again(
+    api: httpx.AsyncClient,
+    replica: httpx.AsyncClient,
+    served: Context,
+    simulator: Simulator,
+    account: Account,
+    clock: ManualClock,
+) -> None:
+    simulator.set_scenario("unauthorized", times=1)
+    for each in (api, replica, api):
+        answer = await each.get("/v3/voices")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert len(simulator.requests("GET")) == 1
+    clock.advance(governor.PROBE_EVERY)
+    assert (await api.get("/v3/voices")).status_code == 503, "the probe comes first"
+    assert await expire.probe(served)
+    assert [(await it.get("/v3/voices")).status_code for it in (api, replica)] == [200, 200]
+
+
+async def test_a_read_that_is_refused_keeps_no_render_back(
+    api: httpx.AsyncClient, served: Context, simulator: Simulator, account: Account
+) -> None:
+    simulator.set_scenario("rate_limited", times=1, method="GET", seconds=600)
+    assert (await api.get("/v3/voices")).status_code == 503
+    assert await gate_until(served) is not None
+    async with served.database.begin() as session:
+        assert (await governor.lock(session, account.id)).limit_now == account.limit_now

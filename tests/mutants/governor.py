@@ -137,8 +137,8 @@ GOVERNOR_MUTANTS = (
     without(
         "each call of a burst lowers the limit",
         GOVERNOR_PY,
-        " or told.sent_at > account.lowered_at:",
-        " or True:",
+        " or told.sent_at > account.lowered_at):",
+        " or True):",
         f"{GOVERNOR}::test_what_was_under_way_together_lowers_the_limit_once",
     ),
     without(
