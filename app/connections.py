@@ -8,12 +8,12 @@ from datetime import timedelta
 import httpx
 import structlog
 
-from app import accounts
+from app import accounts, governor
 from app.accounts import Identity
 from app.clock import Clock
 from app.context import Connection
 from app.database import Database
-from app.gates import StoredGate
+from app.gates import REFUSED_KEY, StoredGate
 from app.heygen.catalog import Catalog
 from app.heygen.client import HeyGen
 from app.models import Account
@@ -108,7 +108,10 @@ class Connections(Mapping[str, Connection]):
                     meaning="No key of SECRET_KEYS reads it. Give it again: greenroom accounts add",
                 )
                 continue
+            replaced = account.id in self
             await self.open(account, account.base_url, key)
+            if replaced:
+                await self._forget_refusal(account.id)
             log.info("heygen_account", account=account.name, base_url=account.base_url)
         return stored
 
@@ -122,6 +125,13 @@ class Connections(Mapping[str, Connection]):
             await accounts.follow(session, account)
         if account.id not in self:
             await self.open(account, upstream.url, upstream.key)
+
+    async def _forget_refusal(self, account_id: str) -> None:
+        """Whoever held the old key still may have met its refusal after the new one was stored, and paused for it."""
+        async with self._database.begin() as session:
+            account = await governor.lock(session, account_id)
+            if account.paused_reason in REFUSED_KEY:
+                await governor.resume(session, account_id, only=account.paused_reason)
 
     def stay_free(self) -> None:
         """Where all that is connected costs nothing, let nothing come that does.

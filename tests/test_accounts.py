@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, select, text, update
 from sqlmodel import col
 
-from app import accounts
+from app import accounts, governor
 from app.accounts import EMBEDDED, AccountUnknown, Identity, KeyUnusable, Offer
 from app.clock import Clock
 from app.connections import Connections
@@ -251,6 +251,23 @@ async def test_a_new_key_ends_the_pause_of_the_old_one_but_not_an_operators(
             async with database.begin() as session:
                 now = await session.get_one(Account, account.id)
                 assert (now.paused_at is None) == ended
+
+
+async def test_a_key_that_is_taken_up_ends_what_the_old_one_met_after_it_was_stored(
+    desk: Desk, database: Database, secrets: Secrets, here: Settings, tmp_path: Path
+) -> None:
+    after = {"unauthorized": None, "insufficient_credit": "insufficient_credit", "operator": "operator"}
+    async with heygens(tmp_path, 1) as ((_, url),):
+        account, _ = await add_account(desk, Offer("first", "key-1"), url)
+        async with service(here, Address()) as context:
+            for reason, left in after.items():
+                await add_account(desk, Offer("first", f"key-after-{reason}"), url)
+                async with database.begin() as session:
+                    probe_after = None if reason == "operator" else governor.PROBE_EVERY
+                    await governor.pause(session, account.id, reason, START, probe_after)
+                await stored(context).refresh(secrets)
+                async with database.begin() as session:
+                    assert (await session.get_one(Account, account.id)).paused_reason == left
 
 
 async def test_a_name_stands_for_one_account(desk: Desk, tmp_path: Path) -> None:

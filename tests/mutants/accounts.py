@@ -51,6 +51,20 @@ ACCOUNTS_MUTANTS = (
         "if account.id in self._seen:",
         f"{ACCOUNTS}::test_an_account_that_is_added_is_taken_up_and_a_new_key_takes_the_old_ones_place",
     ),
+    without(
+        "the refusal of the old key stands against the new one",
+        CONNECTIONS_PY,
+        "            if replaced:\n",
+        "            if False:\n",
+        f"{ACCOUNTS}::test_a_key_that_is_taken_up_ends_what_the_old_one_met_after_it_was_stored[sqlite]",
+    ),
+    without(
+        "a key that is taken up ends any pause",
+        CONNECTIONS_PY,
+        "            if account.paused_reason in REFUSED_KEY:\n",
+        "            if True:\n",
+        f"{ACCOUNTS}::test_a_key_that_is_taken_up_ends_what_the_old_one_met_after_it_was_stored[sqlite]",
+    ),
 )
 
 NOTICES_MUTANTS = (
