@@ -3,10 +3,11 @@
 import asyncio
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from itertools import chain, repeat
 from pathlib import Path
 
@@ -253,24 +254,32 @@ async def _connecting(context: Context, connections: Connections, settings: Sett
                 log.warning("accounts_not_read")
 
     async def join(key: SecretStr) -> None:
-        for seconds in chain(JOIN_AFTER, repeat(JOIN_AFTER[-1])):
-            await asyncio.sleep(seconds)
-            try:
-                upstream = await _of_environment(key, settings, context.database)
-                await connections.join(upstream, settings.heygen_concurrency)
-                break
-            except (AccountUnknown, DatabaseAway) as error:
-                log.warning("account_unknown", reason=str(error))
+        upstream = await _of_environment(key, settings, context.database)
+        await connections.join(upstream, settings.heygen_concurrency)
 
     tasks = [asyncio.create_task(look())]
     if settings.heygen_api_key is not None and not connections.joined:
-        tasks.append(asyncio.create_task(join(settings.heygen_api_key)))
+        waits = chain(JOIN_AFTER, repeat(JOIN_AFTER[-1]))
+        tasks.append(asyncio.create_task(until_joined(partial(join, settings.heygen_api_key), waits)))
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def until_joined(join: Callable[[], Awaitable[None]], waits: Iterable[float]) -> None:
+    """Try to join, each time after so many seconds, until it is done; no failure ends that."""
+    for seconds in waits:
+        await asyncio.sleep(seconds)
+        try:
+            await join()
+            break
+        except (AccountUnknown, DatabaseAway) as error:
+            log.warning("account_unknown", reason=str(error))
+        except Exception:
+            log.exception("account_not_joined")
 
 
 def _pace(settings: Settings, connections: Connections, *, callbacks: bool) -> Pace:
@@ -313,11 +322,13 @@ def _announce(context: Context, held: dict[str, int], *, embedded: bool) -> None
 
 async def follow_database(database: Database, clock: Clock) -> None:
     """Set the clock by the database's: several replicas must agree on what is due."""
-    before = clock.elapsed()
     async with database.begin() as session:
+        # Only now: the wait for a connection is no part of the way to the database and back.
+        before = clock.elapsed()
         told = await session.scalar(select(func.clock_timestamp()))
+        after = clock.elapsed()
     if told is not None:
-        clock.follow(told, (before + clock.elapsed()) / 2)
+        clock.follow(told, (before + after) / 2)
 
 
 async def _keep_following(context: Context, stopping: asyncio.Event) -> None:

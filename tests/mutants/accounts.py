@@ -38,6 +38,26 @@ ACCOUNTS_MUTANTS = (
         f"{ACCOUNTS}::test_an_account_that_could_not_be_asked_at_the_start_is_taken_up_when_it_answers",
     ),
     without(
+        "a failure that nobody expected ends the asking",
+        "app/main.py",
+        '        except Exception:\n            log.exception("account_not_joined")\n',
+        "        except NotImplementedError:\n            break\n",
+        "tests/test_main.py::test_no_failure_ends_the_asking_for_an_account",
+    ),
+    Mutant(
+        "the wait for a connection shifts the clock",
+        "app/main.py",
+        (
+            ("        before = clock.elapsed()\n", ""),
+            (
+                "    async with database.begin() as session:\n        # Only",
+                "    before = clock.elapsed()\n    async with database.begin() as session:\n        # Only",
+            ),
+        ),
+        ("tests/test_main.py::test_the_wait_for_a_connection_does_not_shift_the_clock",),
+        database="postgresql",
+    ),
+    without(
         "an unreadable key stops everybody",
         CONNECTIONS_PY,
         "            except CannotDecrypt:\n",
