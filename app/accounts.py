@@ -33,7 +33,7 @@ NEW_CONCURRENCY = 10
 
 _KEY = re.compile(r"[!-~]{1,1000}")  # what a header can carry
 
-_TRIES = 5
+_WAITS = (0.0, 0.25, 0.5, 1.0, 2.0)  # seconds before each try: HeyGen may be back in a moment
 READ_WITHIN = timedelta(seconds=10)
 
 
@@ -69,7 +69,8 @@ async def identify(database: Database, base_url: str, key: str) -> Identity:
         return Identity(base_url, known.username, key_digest, known.kind == "simulator")
     async with httpx.AsyncClient(trust_env=False) as http:
         heygen = HeyGen(http, base_url, key, create_timeout=READ_WITHIN, read_timeout=READ_WITHIN)
-        for failures in range(_TRIES):
+        for wait in _WAITS:
+            await asyncio.sleep(wait)
             try:
                 me = await heygen.users_me()
                 return Identity(base_url, me.username, key_digest, me.simulated)
@@ -77,7 +78,6 @@ async def identify(database: Database, base_url: str, key: str) -> Identity:
                 raise AccountUnknown(f"{base_url} refuses the HeyGen key ({error.code})") from error
             except HeyGenError as error:
                 log.warning("heygen_unreachable", reason=error.reason)
-                await asyncio.sleep(2.0**failures / 4)
     raise AccountUnknown(
         f"{base_url} does not answer. A new key needs it once, to learn which account it belongs to; try again later"
     )

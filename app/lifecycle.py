@@ -11,6 +11,8 @@ not legal now is no error: `apply` answers whether it moved the job. Facts about
 while HeyGen had it move no status; they are kept, free its slot, and are recorded as `late`.
 """
 
+# Longer than any other file, on purpose: who may write a status is seen at a glance while all of them are here.
+
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any

@@ -1,6 +1,5 @@
 """Copy finished videos to our storage, so that their links outlive HeyGen's."""
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,6 +16,7 @@ from app.heygen.schemas import Video
 from app.models import Event, File, Job
 from app.remote_files import FileUnavailable, open_file, pieces
 from app.storage import TooLarge, WrongLength
+from app.worker.claims import LeaseOver, renewing
 
 log = structlog.get_logger(__name__)
 
@@ -32,10 +32,6 @@ MIMES = {
     "thumbnail": "image/jpeg",
     "gif": "image/gif",
 }
-
-
-class LeaseOver(Exception):
-    """Another worker has taken the file over."""
 
 
 @dataclass(frozen=True)
@@ -136,24 +132,17 @@ async def _fetch(ctx: Context, owed: Owed, key: str) -> tuple[str, int]:
     async with open_file(ctx.files, url) as response:
         length = response.headers.get("content-length", "")
         expected = int(length) if length.isdigit() else None
-        coming = _renewing(ctx, owed.file, pieces(response))
+        coming = renewing(ctx, pieces(response), LEASE, lambda session: _extend(ctx, session, owed.file))
         stored = await ctx.storage.put(key, coming, expected_size=expected, limit=LARGEST)
         # HeyGen's own type tells mp4 from webm.
         told = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     return (told if told.startswith(("video/", "image/")) else MIMES[variant]), stored.size
 
 
-async def _renewing(ctx: Context, file: File, coming: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The pieces of a file, which may take longer than a lease: it is renewed as they come. Raises LeaseOver."""
-    renew_at = ctx.clock.now() + LEASE / 3
-    async for piece in coming:
-        now = ctx.clock.now()
-        if now >= renew_at:
-            async with ctx.database.begin() as session:
-                if not await _write(session, file, lease_until=now + LEASE, due_at=now + LEASE):
-                    raise LeaseOver
-            renew_at = now + LEASE / 3
-        yield piece
+async def _extend(ctx: Context, session: AsyncSession, file: File) -> bool:
+    """Hold a claimed file for one more lease from now; False when it was taken over."""
+    until = ctx.clock.now() + LEASE
+    return await _write(session, file, lease_until=until, due_at=until)
 
 
 def link_of(video: Video, variant: str) -> str | None:

@@ -1,6 +1,6 @@
 """Taking due rows: each claim raises the epoch and holds a lease, whatever the row's status."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,6 +14,10 @@ from app.models import Job
 
 JOBS = SQLModel.metadata.tables["jobs"]
 HINT_GAP = timedelta(seconds=30)
+
+
+class LeaseOver(Exception):
+    """Another worker has taken the row over."""
 
 
 def served(ctx: Context) -> ColumnElement[bool]:
@@ -84,6 +88,26 @@ async def renew(ctx: Context, session: AsyncSession, job: Job) -> bool:
         .execution_options(synchronize_session=False)
     )
     return renewed is not None
+
+
+async def renewing(
+    ctx: Context,
+    pieces: AsyncIterator[bytes],
+    lease: timedelta,
+    extend: Callable[[AsyncSession], Awaitable[bool]],
+) -> AsyncIterator[bytes]:
+    """The pieces of a file that may take longer than a lease: it is extended as they go, at once and after each third.
+
+    Raises LeaseOver where `extend` answers that the row was taken over.
+    """
+    extend_at = ctx.clock.now()
+    async for piece in pieces:
+        if ctx.clock.now() >= extend_at:
+            async with ctx.database.begin() as session:
+                if not await extend(session):
+                    raise LeaseOver
+            extend_at = ctx.clock.now() + lease / 3
+        yield piece
 
 
 async def put_back(session: AsyncSession, job: Job, due_at: datetime | None, **changes: Any) -> bool:

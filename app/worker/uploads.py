@@ -1,6 +1,5 @@
 """Files of ours at HeyGen: each goes up once for each account, and may take longer than a lease."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 from sqlalchemy import delete, func, select
@@ -11,19 +10,20 @@ from sqlmodel import col
 from app.context import Context
 from app.models import Asset, AssetUpload, Job, Look
 from app.stored_request import StoredRequest
-from app.worker.claims import renew
+from app.worker.claims import renew, renewing
 
 LAG = timedelta(minutes=2)
-
-
-class LeaseOver(Exception):
-    """Another worker has taken the job over."""
 
 
 async def upload(ctx: Context, job: Job, asset: Asset) -> None:
     """Give HeyGen the file, and keep the id it has there."""
     heygen_asset_id = await ctx.connections[job.account_id].heygen.upload_asset(
-        _renewing(ctx, job, ctx.storage.read(asset.storage_key)),
+        renewing(
+            ctx,
+            ctx.storage.read(asset.storage_key),
+            ctx.pace.lease,
+            lambda session: renew(ctx, session, job),
+        ),
         filename=asset.filename,
         mime=asset.mime,
         size=asset.size,
@@ -38,18 +38,6 @@ async def upload(ctx: Context, job: Job, asset: Asset) -> None:
         await session.execute(
             stored.on_conflict_do_update(index_elements=["asset_id", "account_id"], set_=named)
         )
-
-
-async def _renewing(ctx: Context, job: Job, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The pieces of a file; it may take longer than a lease, which is renewed as they go. Raises LeaseOver."""
-    renew_at = ctx.clock.now()
-    async for piece in pieces:
-        if ctx.clock.now() >= renew_at:
-            async with ctx.database.begin() as session:
-                if not await renew(ctx, session, job):
-                    raise LeaseOver
-            renew_at = ctx.clock.now() + ctx.pace.lease / 3
-        yield piece
 
 
 async def made_lately(ctx: Context, session: AsyncSession, job: Job) -> bool:

@@ -99,6 +99,17 @@ async def test_a_gate_that_closes_while_a_video_is_prepared_holds_it_back(story:
     assert len(story.bills()) == 1
 
 
+async def holds_all_back(story: Story, shut: str) -> None:
+    """What the worker meets shuts the whole account, until HeyGen is well again; then everything is made."""
+    await run_worker(story.context)
+    assert getattr(await story.account(), shut) is not None
+    await story.queue()
+    await story.work()
+    assert story.calls("POST", "/v3/videos") == 0
+    story.simulator.clear_scenarios()
+    await story.settle()
+
+
 SHUT = [("rate_limited", "gate_until"), ("unauthorized", "paused_reason")]
 
 
@@ -108,13 +119,7 @@ async def test_what_an_upload_tells_of_the_account_counts_for_all(
 ) -> None:
     story.simulator.set_scenario(scenario, method="POST", path="/v3/assets")
     await story.create_look()
-    await run_worker(story.context)
-    assert getattr(await story.account(), shut) is not None
-    await story.queue()
-    await story.work()
-    assert story.calls("POST", "/v3/videos") == 0
-    story.simulator.clear_scenarios()
-    await story.settle()
+    await holds_all_back(story, shut)
     assert (len(story.bills()), len(story.bills("look"))) == (1, 1)
 
 
@@ -124,13 +129,7 @@ async def test_what_a_look_up_tells_of_the_account_counts_for_all(
 ) -> None:
     story.simulator.set_scenario(scenario, method="GET", path="/v3/avatars")
     await story.queue(asked=UNCHECKED)
-    await run_worker(story.context)
-    assert getattr(await story.account(), shut) is not None
-    await story.queue()
-    await story.work()
-    assert story.calls("POST", "/v3/videos") == 0
-    story.simulator.clear_scenarios()
-    await story.settle()
+    await holds_all_back(story, shut)
     assert len(story.bills()) == 2
 
 

@@ -17,7 +17,7 @@ WITHOUT = {
     "prune.prune": "deletes what nobody asks for; the next round repeats it",
     "archive._take": "ends in archive.claimed",
     "archive._fetch": "ends in archive.fetched",
-    "archive._renewing": "moves a lease; ends in archive.fetched",
+    "claims.renewing": "moves a lease; ends in submit.uploaded or archive.fetched",
     "archive._settle": "ends in archive.recorded, but for what is postponed or was deleted: one update of one row",
     "archive._postpone": "one commit; without it the end of the lease brings the file up again",
     "deliver._take": "ends in deliver.claimed",
@@ -42,7 +42,6 @@ WITHOUT = {
     "tidy._delete": "its commits end in tidy.recorded",
     "tidy._done": "ends in tidy.recorded",
     "uploads.upload": "its commit ends in submit.prepared",
-    "uploads._renewing": "moves a lease; ends in submit.uploaded",
     "unsure._put_back": "gives a job back, as the end of its lease does",
 }
 """Functions of the worker with a boundary that no failpoint of their own follows, and what makes up for it."""

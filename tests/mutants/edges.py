@@ -171,13 +171,13 @@ GATES_MUTANTS = (
     without(
         "a long copy is begun by another worker, too",
         ARCHIVE_PY,
-        "_renewing(ctx, owed.file, pieces(response))",
+        "renewing(ctx, pieces(response), LEASE, lambda session: _extend(ctx, session, owed.file))",
         "pieces(response)",
         "tests/worker/test_archive.py::test_a_file_that_takes_longer_than_a_lease_is_copied_once",
     ),
     without(
         "a copy that was taken over goes on",
-        ARCHIVE_PY,
+        CLAIMS_PY,
         "                    raise LeaseOver\n",
         "                    pass\n",
         "tests/worker/test_archive.py::test_a_copy_that_another_worker_took_over_is_not_read_to_its_end",

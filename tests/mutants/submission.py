@@ -159,8 +159,8 @@ PREPARATION_MUTANTS = (
     without(
         "a long upload loses its job",
         UPLOADS_PY,
-        "_renewing(ctx, job, ctx.storage.read(asset.storage_key))",
-        "ctx.storage.read(asset.storage_key)",
+        "            lambda session: renew(ctx, session, job),\n",
+        "            lambda session: session.connection(),\n",
         f"{PREPARATION}::test_a_file_that_takes_longer_than_a_lease_is_sent_by_the_worker_that_began",
     ),
     without(

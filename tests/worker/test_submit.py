@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -210,18 +210,21 @@ async def test_what_heygen_refuses_fails_with_heygens_words_and_is_not_sent_agai
     assert bench.renders() == 0
 
 
+@pytest.fixture
+async def cut_off(bench: Bench, account: Account, tmp_path: Path) -> AsyncIterator[Context]:
+    """The same service where HeyGen cannot be reached."""
+    here, nowhere = bench.context, {account.id: "http://127.0.0.1:9"}
+    async with make_context(here.database, here.clock, here.secrets, nowhere, tmp_path / "x") as cut_off:
+        yield cut_off
+
+
 async def test_while_heygen_cannot_be_reached_the_job_waits_and_its_bytes_stay_the_same(
-    bench: Bench, account: Account, tmp_path: Path, held_slots: Callable[[], Awaitable[int]]
+    bench: Bench, cut_off: Context, held_slots: Callable[[], Awaitable[int]]
 ) -> None:
     await bench.queue()
-    context = bench.context
-    nowhere = {account.id: "http://127.0.0.1:9"}
-    async with make_context(
-        context.database, context.clock, context.secrets, nowhere, tmp_path / "x"
-    ) as cut_off:
-        await run_worker(cut_off)
-        bench.clock.advance(timedelta(seconds=10))
-        await run_worker(cut_off)
+    await run_worker(cut_off)
+    bench.clock.advance(timedelta(seconds=10))
+    await run_worker(cut_off)
     sends = await bench.submissions()
     assert [(send.n, send.send, send.outcome) for send in sends] == [
         (1, 1, Outcome.UNSENT),
@@ -269,16 +272,11 @@ async def test_a_row_that_cannot_be_read_does_not_keep_the_queue_from_its_turn(
 
 
 async def test_a_send_whose_bytes_cannot_be_read_does_not_keep_the_queue_from_its_turn(
-    bench: Bench, account: Account, tmp_path: Path
+    bench: Bench, cut_off: Context
 ) -> None:
     (poisoned,) = await bench.queue()
-    context = bench.context
-    nowhere = {account.id: "http://127.0.0.1:9"}
-    async with make_context(
-        context.database, context.clock, context.secrets, nowhere, tmp_path / "x"
-    ) as cut_off:
-        await run_worker(cut_off)
-    async with context.database.begin() as session:
+    await run_worker(cut_off)
+    async with bench.context.database.begin() as session:
         await session.execute(update(Submission).values(body_encrypted=b"under a key that is lost"))
     (good,) = await bench.queue()
     await bench.pass_time(60)
