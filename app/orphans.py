@@ -9,7 +9,8 @@ from sqlmodel import col
 
 from app.database import Database
 from app.heygen.client import HeyGen
-from app.heygen.schemas import Page, token_of, without_token
+from app.heygen.schemas import Page
+from app.heygen.titles import token_of, without_token
 from app.models import Job
 
 MOST_PAGES = 200

@@ -11,7 +11,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.heygen.schemas import token_of
+from app.heygen.titles import token_of
 from app.models import Asset, Group, Job, Look
 from app.secrets import CannotDecrypt, Secrets
 from app.stored_request import StoredRequest

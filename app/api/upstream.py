@@ -9,7 +9,7 @@ from typing import Any
 from app.context import Connection, Context
 from app.errors import InvalidParameter, NotFound, Unavailable
 from app.heygen.errors import HeyGenError, Missing, Refused
-from app.heygen.schemas import without_token
+from app.heygen.titles import without_token
 from app.tenancy import Caller
 
 RETRY_SECONDS = 5

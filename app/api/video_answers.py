@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from app.api.answers import data_bytes
 from app.context import Context
-from app.heygen.schemas import without_token
+from app.heygen.titles import without_token
 from app.links import link_expiry
 from app.models import Job, JobStatus
 

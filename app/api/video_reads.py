@@ -22,7 +22,8 @@ from app.api.video_answers import (
 )
 from app.context import Context
 from app.errors import NotFound
-from app.heygen.schemas import token_of, video_state
+from app.heygen.schemas import video_state
+from app.heygen.titles import token_of
 from app.models import Account, File, Job, Submission
 from app.tenancy import Caller
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import httpx
 
 from app.heygen.errors import NoAnswer, error_code
-from app.heygen.schemas import Unreadable
+from app.heygen.fields import Unreadable
 
 _T = TypeVar("_T")
 

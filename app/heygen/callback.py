@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from app.heygen.schemas import decode
+from app.heygen.fields import decode
 
 # HeyGen advises to refuse a delivery whose clock is further away (developers.heygen.com/docs/webhooks).
 TOLERANCE_SECONDS = 300

@@ -3,25 +3,21 @@
 A field that is missing, null or of the wrong type reads as None, an unknown status word as "running".
 """
 
-import json
-import math
-import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal, Self
 
-# HeyGen states no length for titles and names. The token stands at the end, the first part to be lost if HeyGen
-# cuts one, so we stay within what an ordinary text column holds.
-TITLE_LIMIT = 255
-
-_TOKEN = re.compile(r" ?\[gr:([0-9a-f]{32})\]\Z")
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-
-
-class Unreadable(ValueError):
-    """An answer lacks what nothing can be done without."""
+from app.heygen.fields import (
+    Unreadable,
+    instant_of,
+    list_of,
+    number_of,
+    object_of,
+    required_text,
+    text_of,
+    whole_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +36,11 @@ class Account:
     def of(cls, data: Mapping[str, Any], *, simulated: bool) -> Self:
         """Raises Unreadable when there is no username."""
         return cls(
-            username=_required(data, "username"),
-            email=_text(data, "email"),
-            first_name=_text(data, "first_name"),
-            last_name=_text(data, "last_name"),
-            balance=_number(_inner(data, "wallet"), "remaining_balance"),
+            username=required_text(data, "username"),
+            email=text_of(data, "email"),
+            first_name=text_of(data, "first_name"),
+            last_name=text_of(data, "last_name"),
+            balance=number_of(object_of(data, "wallet"), "remaining_balance"),
             simulated=simulated,
             raw=data,
         )
@@ -63,10 +59,13 @@ class Created:
     def of(cls, data: Mapping[str, Any]) -> Self:
         """Raises Unreadable when there is no id; HeyGen allows itself a null `avatar_item`."""
         if "video_id" in data:
-            return cls(_required(data, "video_id"), None, _text(data, "status"), data)
-        look, group = _inner(data, "avatar_item"), _inner(data, "avatar_group")
+            return cls(required_text(data, "video_id"), None, text_of(data, "status"), data)
+        look, group = object_of(data, "avatar_item"), object_of(data, "avatar_group")
         return cls(
-            _required(look, "id"), _text(look, "group_id") or _text(group, "id"), _text(look, "status"), data
+            required_text(look, "id"),
+            text_of(look, "group_id") or text_of(group, "id"),
+            text_of(look, "status"),
+            data,
         )
 
 
@@ -92,21 +91,21 @@ class Video:
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Self:
         """Raises Unreadable when there is no id."""
-        error = _inner(data, "error")
+        error = object_of(data, "error")
         return cls(
-            id=_required(data, "id"),
-            title=_text(data, "title"),
-            status=_text(data, "status") or "",
-            video_url=_text(data, "video_url"),
-            captioned_video_url=_text(data, "captioned_video_url"),
-            subtitle_url=_text(data, "subtitle_url"),
-            thumbnail_url=_text(data, "thumbnail_url"),
-            gif_url=_text(data, "gif_url"),
-            duration=_number(data, "duration"),
-            failure_code=_text(data, "failure_code") or _text(error, "code"),
-            failure_message=_text(data, "failure_message") or _text(error, "message"),
-            created_at=_instant(data, "created_at"),
-            completed_at=_instant(data, "completed_at"),
+            id=required_text(data, "id"),
+            title=text_of(data, "title"),
+            status=text_of(data, "status") or "",
+            video_url=text_of(data, "video_url"),
+            captioned_video_url=text_of(data, "captioned_video_url"),
+            subtitle_url=text_of(data, "subtitle_url"),
+            thumbnail_url=text_of(data, "thumbnail_url"),
+            gif_url=text_of(data, "gif_url"),
+            duration=number_of(data, "duration"),
+            failure_code=text_of(data, "failure_code") or text_of(error, "code"),
+            failure_message=text_of(data, "failure_message") or text_of(error, "message"),
+            created_at=instant_of(data, "created_at"),
+            completed_at=instant_of(data, "completed_at"),
             raw=data,
         )
 
@@ -132,21 +131,21 @@ class Look:
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Self:
         """Raises Unreadable when there is no id."""
-        error = _inner(data, "error")
+        error = object_of(data, "error")
         engines = data.get("supported_api_engines")
         return cls(
-            id=_required(data, "id"),
-            name=_text(data, "name"),
-            status=_text(data, "status"),
-            error_code=_text(error, "code"),
-            error_message=_text(error, "message"),
-            group_id=_text(data, "group_id"),
-            preview_image_url=_text(data, "preview_image_url"),
-            preview_video_url=_text(data, "preview_video_url"),
-            width=_whole(data, "image_width"),
-            height=_whole(data, "image_height"),
-            default_voice_id=_text(data, "default_voice_id"),
-            supported_api_engines=tuple(item for item in _list(engines) if isinstance(item, str)),
+            id=required_text(data, "id"),
+            name=text_of(data, "name"),
+            status=text_of(data, "status"),
+            error_code=text_of(error, "code"),
+            error_message=text_of(error, "message"),
+            group_id=text_of(data, "group_id"),
+            preview_image_url=text_of(data, "preview_image_url"),
+            preview_video_url=text_of(data, "preview_video_url"),
+            width=whole_of(data, "image_width"),
+            height=whole_of(data, "image_height"),
+            default_voice_id=text_of(data, "default_voice_id"),
+            supported_api_engines=tuple(item for item in list_of(engines) if isinstance(item, str)),
             raw=data,
         )
 
@@ -167,7 +166,7 @@ class Page:
         more = payload.get("has_more") is not False
         return cls(
             items=tuple(item for item in items if isinstance(item, Mapping)),
-            next_token=_text(payload, "next_token") if more else None,
+            next_token=text_of(payload, "next_token") if more else None,
         )
 
 
@@ -210,133 +209,15 @@ def statuses(payload: Mapping[str, Any]) -> dict[str, str]:
         raise Unreadable("data holds no list")
     entries = [entry for entry in data if isinstance(entry, Mapping)]
     return {
-        video_id: _text(entry, "status") or ""
+        video_id: text_of(entry, "status") or ""
         for entry in entries
-        if (video_id := _text(entry, "video_id") or _text(entry, "id"))
+        if (video_id := text_of(entry, "video_id") or text_of(entry, "id"))
     }
 
 
 def asset_id(data: Mapping[str, Any]) -> str:
     """The id of an uploaded asset; raises Unreadable when there is none."""
-    return _required(data, "asset_id")
-
-
-def decode(body: bytes) -> Any:
-    """The JSON value in `body`, safe to store and to send on; raises ValueError for anything else.
-
-    NUL (PostgreSQL refuses it), half a surrogate pair (no UTF-8 for it: what is left when JavaScript cuts an emoji in
-    two) become U+FFFD; NaN and infinities, which JSON does not know, become None.
-    """
-    try:
-        value = json.loads(
-            body.decode("utf-8-sig", "replace"), parse_float=_finite, parse_constant=lambda _: None
-        )
-        return _storable(value) if b"\\u" in body else value
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
-
-
-def with_token(title: str | None, token: str, limit: int = TITLE_LIMIT) -> str:
-    """The title with our token at its end, the title cut so that all is at most `limit` code points.
-
-    `token` is 32 lower-case hex digits; anything else raises ValueError, since it could never be found again.
-    """
-    if not re.fullmatch(r"[0-9a-f]{32}", token):
-        raise ValueError("token: 32 lower-case hex digits are needed")
-    mark = f"[gr:{token}]"
-    return f"{_cut(title, limit - len(mark) - 1)} {mark}" if title else mark
-
-
-def token_of(title: str | None) -> str | None:
-    """The token at the end of a title or name, or None."""
-    found = _TOKEN.search((title or "").rstrip())
-    return found[1] if found else None
-
-
-def without_token(title: str) -> str:
-    """The title or name as its owner wrote it; one without a token stays as it is."""
-    return _TOKEN.sub("", title.rstrip()) if token_of(title) else title
-
-
-def _cut(text: str, length: int) -> str:
-    """At most `length` code points, not ending within a joined character where the text goes on."""
-    end = min(max(length, 0), len(text))
-    while 0 < end < len(text) and (_joins(text[end]) or text[end - 1] == "\u200d"):
-        end -= 1
-    return text[:end]
-
-
-def _joins(character: str) -> bool:
-    return character == "\u200d" or unicodedata.category(character) in {"Mn", "Mc", "Me"}
-
-
-def _required(data: Mapping[str, Any], name: str) -> str:
-    text = _text(data, name)
-    if text is None:
-        raise Unreadable(f"{name} is missing")
-    return text
-
-
-def _text(data: Mapping[str, Any], name: str) -> str | None:
-    """A text, or a small whole number as one (codes of v1 are numbers); empty means none."""
-    value = data.get(name)
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**18:
-        return str(value)
-    return value if isinstance(value, str) and value else None
-
-
-def _number(data: Mapping[str, Any], name: str) -> float | None:
-    value = data.get(name)
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _whole(data: Mapping[str, Any], name: str) -> int | None:
-    number = _number(data, name)
-    return int(number) if number is not None else None
-
-
-def _instant(data: Mapping[str, Any], name: str) -> datetime | None:
-    """Unix seconds, as v3 gives them, or an ISO 8601 text, as v2 did."""
-    seconds = _number(data, name)
-    try:
-        if seconds is not None:
-            return datetime.fromtimestamp(seconds, UTC)
-        at = datetime.fromisoformat(_text(data, name) or "")
-        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
-
-
-def _inner(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = data.get(name)
-    return value if isinstance(value, Mapping) else {}
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _finite(text: str) -> float | None:
-    number = float(text)
-    return number if math.isfinite(number) else None
-
-
-def _storable(value: Any) -> Any:
-    match value:
-        case str():
-            return _UNSTORABLE.sub("\ufffd", value)
-        case list():
-            return [_storable(item) for item in value]
-        case dict():
-            return {_storable(name): _storable(item) for name, item in value.items()}
-        case _:
-            return value
+    return required_text(data, "asset_id")
 
 
 def is_private_voice(voice: Mapping[str, Any]) -> bool:

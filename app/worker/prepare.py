@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.context import Context
-from app.heygen.schemas import with_token
+from app.heygen.titles import with_token
 from app.models import Asset, AssetUpload, Group, Job, JobStatus, Look
 from app.stored_request import StoredRequest, put
 

@@ -7,7 +7,7 @@ from typing import Any
 from app import gates
 from app.context import Context
 from app.heygen.errors import HeyGenError, Missing
-from app.heygen.schemas import token_of
+from app.heygen.titles import token_of
 from app.models import Job
 
 MOST_PAGES = 200

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from app.heygen.client import ANSWER_LIMIT
 from app.heygen.errors import NoAnswer
+from app.heygen.exchange import ANSWER_LIMIT
 from tests.heygen.calls import Call, both, create
 from tests.heygen.conftest import Connect
 from tests.heygen.faulty_server import PATIENCE, Behaviour, Connection, FaultyServer, answer, answers

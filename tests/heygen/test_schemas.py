@@ -9,14 +9,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from app.heygen.fields import Unreadable, decode
 from app.heygen.schemas import (
     Account,
     Created,
     Look,
     Page,
-    Unreadable,
     Video,
-    decode,
     is_private_voice,
     look_state,
     statuses,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.heygen.schemas import TITLE_LIMIT, token_of, with_token, without_token
+from app.heygen.titles import TITLE_LIMIT, token_of, with_token, without_token
 from tests.heygen.conftest import patiently
 
 TOKEN = "0123456789abcdef" * 2

@@ -22,7 +22,7 @@ CLAIMS_PY = "app/worker/claims.py"
 DELIVER_PY = "app/worker/deliver.py"
 EXPIRE_PY = "app/worker/expire.py"
 ARCHIVE_PY = "app/worker/archive.py"
-CLIENT_PY = "app/heygen/client.py"
+EXCHANGE_PY = "app/heygen/exchange.py"
 CATALOG_PY = "app/heygen/catalog.py"
 GATES_PY = "app/gates.py"
 FORECAST_PY = "app/forecast.py"
@@ -156,7 +156,7 @@ GATES_MUTANTS = (
     ),
     without(
         "a batch of reads goes on after its 429",
-        CLIENT_PY,
+        EXCHANGE_PY,
         "                self.hold(self._now() + retry_after)",
         "                pass",
         f"{GATES}::test_the_reads_of_a_batch_stop_at_the_first_429",
