@@ -1,6 +1,7 @@
 """The submissions of a job: every send is written before it is made, and answered once."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -45,6 +46,11 @@ async def history(session: AsyncSession, job_id: str) -> list[Submission]:
     """Every send of a job, oldest first."""
     rows = select(Submission).where(col(Submission.job_id) == job_id)
     return list(await session.scalars(rows.order_by(col(Submission.n), col(Submission.send))))
+
+
+def accepted_id(sends: Sequence[Submission]) -> str | None:
+    """The id that HeyGen gave in answer to one of the sends, be it that the answer came too late for its claim."""
+    return next((send.heygen_id for send in sends if send.outcome == Outcome.ACCEPTED), None)
 
 
 async def intend_first(ctx: Context, session: AsyncSession, job: Job, body: bytes) -> Intent:

@@ -150,7 +150,8 @@ async def _intend(ctx: Context, job: Job, fact: Fact | None, told: Release | Non
         now = ctx.clock.now()
         by = By("worker", now, job.epoch)
         if told is not None:
-            await act_on_account(ctx, session, job.account_id, told)
+            # HeyGen names its limit of jobs for creates alone: an upload that is refused tells nothing of it.
+            await act_on_account(ctx, session, job.account_id, told, lowers=False)
         # The account may have been gated or paused meanwhile; its lock keeps it as it is until the intent stands.
         shut_until = governor.shut_until(await governor.lock(session, job.account_id), now)
         if fact is None and shut_until is not None:
@@ -303,13 +304,18 @@ async def _record_failure(
     log.warning("submission_failed", job_id=job.id, reason=error.reason, fact=type(fact).__name__)
 
 
-async def act_on_account(ctx: Context, session: AsyncSession, account_id: str, meaning: Meaning) -> None:
-    """What an answer says about the account: wait, or pause until an operator or a probe ends it."""
+async def act_on_account(
+    ctx: Context, session: AsyncSession, account_id: str, meaning: Meaning, *, lowers: bool = True
+) -> None:
+    """What an answer says about the account: wait, or pause until an operator or a probe ends it.
+
+    `lowers`: whether a 429 means that fewer jobs should be in flight.
+    """
     now = ctx.clock.now()
     paused = False
     match meaning:
         case Release(gate=governor.Told() as told):
-            await governor.gate(session, account_id, told, now)
+            await governor.gate(session, account_id, told, now, lowers=lowers)
         case Release(pause=str(reason)):
             paused = await governor.pause(session, account_id, reason, now)
         case Fail(counts=True):

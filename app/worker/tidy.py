@@ -1,6 +1,6 @@
 """What is owed after a job's end: the render that goes on without its caller, and HeyGen's copy of what was deleted."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from sqlmodel import col
@@ -10,8 +10,9 @@ from app.context import Context
 from app.heygen.errors import HeyGenError, Missing
 from app.lifecycle import Accepted, By, Completed, Fact, Failed
 from app.models import Job
-from app.worker import cadence, poll, search
+from app.worker import cadence, ledger, poll, search
 from app.worker.claims import put_all_back, put_back, take_due
+from app.worker.submit import taken
 from app.worker.unsure import BETWEEN_SEARCHES
 
 log = structlog.get_logger(__name__)
@@ -72,8 +73,8 @@ async def _follow(ctx: Context, job: Job) -> None:
     try:
         if job.heygen_id is not None:
             fact = await poll.outcome(ctx, job)
-        elif (found := await search.by_token(ctx, job)) is not None:
-            fact = Accepted(found.heygen_id, now, found.heygen_group_id)
+        elif (accepted := await _found(ctx, job, now)) is not None:
+            fact = accepted
         elif job.searched_at is None:
             changes, again_at = {"searched_at": now}, now + BETWEEN_SEARCHES
         elif now - job.searched_at >= BETWEEN_SEARCHES:
@@ -95,6 +96,16 @@ async def _follow(ctx: Context, job: Job) -> None:
             await lifecycle.apply(session, job.id, fact, By("poll", ctx.clock.now(), job.epoch))
     ctx.wake.hint("submit")
     ctx.wake.hint("archive")
+
+
+async def _found(ctx: Context, job: Job, now: datetime) -> Accepted | None:
+    """The job at HeyGen: as a sender told who was late for its claim, which only the ledger knows; else by the token."""
+    async with ctx.database.begin() as session:
+        late = ledger.accepted_id(await ledger.history(session, job.id))
+        if late is not None and not await taken(session, job, late):
+            return Accepted(late, now)
+    found = await search.by_token(ctx, job)
+    return Accepted(found.heygen_id, now, found.heygen_group_id) if found is not None else None
 
 
 async def _delete(ctx: Context, job: Job) -> None:

@@ -98,9 +98,7 @@ async def claim(ctx: Context) -> Unsure | None:
 async def resolve(ctx: Context, unsure: Unsure) -> None:
     """One round: what has come in already, else a repeat, else a look-up."""
     job = unsure.job
-    late = next(
-        (send.heygen_id for send in unsure.sends if send.outcome == Outcome.ACCEPTED and send.heygen_id), None
-    )
+    late = ledger.accepted_id(unsure.sends)
     if late is not None and await _accept(ctx, job, Found(late)):
         return
     if unsure.shut_until is not None:

@@ -120,6 +120,7 @@ async def test_what_an_upload_tells_of_the_account_counts_for_all(
     story.simulator.set_scenario(scenario, method="POST", path="/v3/assets")
     await story.create_look()
     await holds_all_back(story, shut)
+    assert (await story.account()).limit_now == 10, "HeyGen counts renders, not uploads"
     assert (len(story.bills()), len(story.bills("look"))) == (1, 1)
 
 

@@ -8,6 +8,7 @@ PREPARATION = "tests/end_to_end/test_preparation.py"
 RESTORE = "tests/end_to_end/test_restore.py"
 POLL = "tests/worker/test_poll.py"
 CLAIMS = "tests/worker/test_claims.py"
+TIDY = "tests/worker/test_tidy.py"
 
 ANSWERS_PY = "app/worker/answers.py"
 EXPIRE_PY = "app/worker/expire.py"
@@ -53,6 +54,27 @@ SUBMISSION_MUTANTS = (
         '            ours.pop(heygen_id or "", None)\n',
         "            pass\n",
         f"{RESTORE}::test_it_doubles_nothing_and_tells_what_it_does_not_know",
+    ),
+    without(
+        "an upload that is refused lowers the number in flight",
+        SUBMIT_PY,
+        "told, lowers=False)",
+        "told)",
+        f"{PREPARATION}::test_what_an_upload_tells_of_the_account_counts_for_all",
+    ),
+    without(
+        "a withdrawn job's late answer lies in the ledger unread",
+        TIDY_PY,
+        "if late is not None and not await taken(session, job, late):",
+        "if False:",
+        f"{TIDY}::test_a_withdrawn_job_whose_answer_came_too_late_for_its_claim_is_not_searched_for",
+    ),
+    without(
+        "an id that another job holds is taken from the ledger",
+        TIDY_PY,
+        "if late is not None and not await taken(session, job, late):",
+        "if late is not None:",
+        f"{TIDY}::test_an_id_that_another_job_holds_is_not_taken_from_the_ledger_either",
     ),
     without(
         "a dead worker's send is forgotten",
@@ -173,8 +195,8 @@ PREPARATION_MUTANTS = (
     without(
         "what an upload tells of the account is forgotten",
         SUBMIT_PY,
-        "        if told is not None:\n            await act_on_account",
-        "        if False:\n            await act_on_account",
+        "        if told is not None:\n            # HeyGen",
+        "        if False:\n            # HeyGen",
         f"{PREPARATION}::test_what_an_upload_tells_of_the_account_counts_for_all",
     ),
     without(

@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 
 from app import lifecycle
+from app.heygen.schemas import Created
 from app.lifecycle import By, Canceled
-from app.worker import tidy
+from app.worker import expire, submit, tidy
 from tests.worker.conftest import Bench
 
 
@@ -32,3 +33,43 @@ async def test_a_deleted_render_whose_file_never_came_is_deleted_at_heygen_and_t
     assert steps.count(True) == 2, "one look, and one delete"
     assert (bench.calls("GET") - reads, bench.calls("DELETE") - deletes) == (1, 1)
     assert (await bench.job()).due_at is None
+
+
+async def test_a_withdrawn_job_whose_answer_came_too_late_for_its_claim_is_not_searched_for(
+    bench: Bench,
+) -> None:
+    bench.simulator.set_scenario("callbacks_lost")
+    (job,) = await bench.queue()
+    claimed = await submit.claim(bench.context)
+    assert claimed is not None
+    assert claimed.intent is not None
+    answer = await submit.post(bench.context, claimed.intent)  # HeyGen has it; the process freezes here
+    assert isinstance(answer, Created)
+    bench.clock.advance(timedelta(seconds=181))
+    await expire.reap(bench.context)
+    await bench.cancel(job.id)
+    bench.clock.advance(timedelta(seconds=6))
+    assert await tidy.claim(bench.context) is not None  # taken over
+    async with bench.context.database.begin() as session:
+        await submit.record_accepted(bench.context, session, claimed.job, claimed.intent, answer)
+    assert (await bench.job()).heygen_id is None
+    await bench.pass_time(600, step=60)
+    ended = await bench.job()
+    assert (ended.heygen_id, ended.slot_account_id) == (answer.id, None)
+    assert ended.late_result is not None
+    assert not [row for row in bench.simulator.requests("GET", "/v3/videos") if "title=" in row.path]
+
+
+async def test_an_id_that_another_job_holds_is_not_taken_from_the_ledger_either(bench: Bench) -> None:
+    await bench.queue()
+    await bench.settle()
+    bench.simulator.set_scenario("wrong_video_id", times=1)
+    bench.simulator.set_scenario("callbacks_lost")
+    (second,) = await bench.queue()
+    await bench.work()
+    await bench.cancel(second.id)
+    await bench.pass_time(900, step=60)
+    first, second = await bench.jobs()
+    made = {row.job_id for row in bench.simulator.ledger()}
+    assert {first.heygen_id, second.heygen_id} == made, "each has its own"
+    assert second.late_result is not None
