@@ -3,6 +3,7 @@
 Each operation gets what its description covers and generated requests, right ones and wrong ones, over real HTTP.
 """
 
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from anyio.from_thread import start_blocking_portal
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.config import SchemathesisConfig
+from schemathesis.specs.openapi.schemas import OpenApiSchema
 
 from app.api.app import create_api
 from app.context import Context
@@ -58,10 +60,14 @@ class Service:
     ids: dict[str, str]
 
 
-schema = schemathesis.openapi.from_dict(
-    create_api().openapi(),
-    config=SchemathesisConfig.from_dict({"generation": {"mode": "all", "database": "none"}}),
-)
+def described(mode: str) -> OpenApiSchema:
+    """Our own document; `mode` says whether requests that it forbids are generated, too."""
+    generation = {"mode": mode, "database": "none"}
+    config = SchemathesisConfig.from_dict({"generation": generation})
+    return schemathesis.openapi.from_dict(create_api().openapi(), config=config)
+
+
+schema = described("all")
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -134,6 +140,49 @@ def test_the_document_tells_the_truth(case: Any, service: Service) -> None:
         point_at_what_exists(case, service)
     checks = [check for check in CHECKED if check.__name__ not in UNTOLD.get(case.operation.path, ())]
     case.call_and_validate(base_url=service.url, headers={"x-api-key": service.key}, checks=checks)
+
+
+STEPS = 6
+IN_ORDER = [
+    CHECKS.get_one(name)
+    for name in (
+        "not_a_server_error",
+        "status_code_conformance",
+        "response_schema_conformance",
+        "use_after_free",
+        "ensure_resource_availability",
+    )
+]
+
+
+def test_what_one_operation_makes_others_find_and_what_one_deletes_is_gone(service: Service) -> None:
+    """Operations in any order, each with what those before it answered."""
+    done: Counter[tuple[str, int]] = Counter()
+
+    class Sequence(described("positive").as_state_machine()):  # type: ignore[misc]
+        def before_call(self, case: Any) -> None:
+            point_at_what_exists(case, service)
+            case.headers = {"x-api-key": service.key}
+
+        def get_call_kwargs(self, case: Any) -> dict[str, Any]:  # noqa: ARG002 -- called by this name
+            return {"base_url": service.url}
+
+        def validate_response(self, response: Any, case: Any, **_: Any) -> None:
+            done[case.operation.label, response.status_code] += 1
+            case.validate_response(response, checks=IN_ORDER)
+
+    Sequence.run(
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=STEPS,
+            derandomize=True,
+            deadline=None,
+            phases=[Phase.explicit, Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+    )
+    deleted = [label for label, status in done if label.startswith("DELETE") and status == 200]
+    assert deleted, "nothing that was made was deleted: the sequences show nothing"
 
 
 def point_at_what_exists(case: Any, service: Service) -> None:
