@@ -5,8 +5,8 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -16,6 +16,8 @@ import httpx
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
+
+from tests.starter import Command, starter
 
 PROJECT = Path(__file__).resolve().parent.parent
 STARTS_WITHIN = 90.0  # seconds; a loaded machine imports slowly
@@ -28,7 +30,7 @@ T = TypeVar("T")
 class Program:
     """One running command; `lines` is what it wrote to standard error."""
 
-    process: asyncio.subprocess.Process
+    process: asyncio.subprocess.Process | Command
     lines: list[str] = field(default_factory=list)
     url: str = ""
     reading: list[asyncio.Task[None]] = field(default_factory=list)
@@ -97,37 +99,84 @@ class Program:
 
 @asynccontextmanager
 async def run(folder: Path, *words: str, **environment: str) -> AsyncIterator[Program]:
-    """`greenroom` with these words, in this folder and with nothing of our own environment; killed at the end."""
-    async with run_python(folder, "-m", "app", *words, **environment) as program:
+    """`greenroom` with these words, in this folder and with nothing of our own environment; killed at the end.
+
+    A process of its own, but forked from a warm one: importing everything takes longer than most commands.
+    """
+    ours = _inherited()
+    order = {"argv": words, "cwd": str(folder), "environment": ours | environment}
+    warm = starter(tuple(ours.items()), PROJECT)
+    with _pipe() as nothing, _pipe() as output, _pipe() as errors:
+        process = warm.start(order, [nothing.read, output.write, errors.write])
+        os.close(nothing.read)
+        streams = [await _reader(pipe) for pipe in (errors, output)]
+    async with _followed(Program(process), *streams) as program:
         yield program
 
 
 @asynccontextmanager
 async def run_python(folder: Path, *words: str, **environment: str) -> AsyncIterator[Program]:
     """A Python process in this folder that finds the project; killed at the end."""
-    # `python -m` looks in its working directory first, where a stranger's .env must not be read either.
-    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *words,
         cwd=folder,
-        env=inherited | {"PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1", "COLUMNS": "200"} | environment,
+        env=_inherited() | environment,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None
     assert process.stderr is not None
-    program = Program(process)
+    async with _followed(Program(process), process.stderr, process.stdout) as program:
+        yield program
+
+
+def _inherited() -> dict[str, str]:
+    """What a program gets of our environment, and what lets it find the project."""
+    # `python -m` looks in its working directory first, where a stranger's .env must not be read either.
+    ours = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    return ours | {"PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
+
+
+@dataclass
+class _Pipe:
+    read: int
+    write: int
+
+
+@contextmanager
+def _pipe() -> Iterator[_Pipe]:
+    """A pipe whose end for writing is the other process's alone afterwards."""
+    pipe = _Pipe(*os.pipe())
+    try:
+        yield pipe
+    finally:
+        os.close(pipe.write)
+
+
+async def _reader(pipe: _Pipe) -> asyncio.StreamReader:
+    stream = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    file = os.fdopen(pipe.read, "rb")  # closed by its transport once it ends
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), file)
+    return stream
+
+
+@asynccontextmanager
+async def _followed(
+    program: Program, errors: asyncio.StreamReader, output: asyncio.StreamReader
+) -> AsyncIterator[Program]:
+    """A program that is listened to, and killed at the end."""
     program.reading = [
-        asyncio.create_task(program.hear(process.stderr)),
-        asyncio.create_task(program.keep(process.stdout)),
+        asyncio.create_task(program.hear(errors)),
+        asyncio.create_task(program.keep(output)),
     ]
     try:
         yield program
     finally:
         with suppress(ProcessLookupError):
-            process.kill()  # ends a frozen one too
+            program.process.kill()  # ends a frozen one too
         await program.ended()
 
 
