@@ -122,4 +122,4 @@ def _open(row: RowMapping) -> Iterator[tuple[str, Any]]:
             yield column, value.isoformat() if isinstance(value, datetime) else value
 
 
-DIFFERENTIAL = Harness("differential", "programs", compare, short=20, full=400, at_once=20)
+DIFFERENTIAL = Harness("differential", "programs", compare, short=20, full=160, at_once=20)
