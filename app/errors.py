@@ -104,6 +104,10 @@ class NotFound(ApiError):
         return cls(f"Video {shown(video_id)} not found", code="video_not_found")
 
     @classmethod
+    def batch(cls, batch_id: str) -> NotFound:
+        return cls(f"Batch {shown(batch_id)} not found", code="resource_not_found")
+
+    @classmethod
     def avatar(cls, avatar_id: str, *, param: str | None = None) -> NotFound:
         return cls(f"Avatar {shown(avatar_id)} not found", code="avatar_not_found", param=param)
 

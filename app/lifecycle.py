@@ -13,6 +13,7 @@ while HeyGen had it move no status; they are kept, free its slot, and are record
 
 # Longer than any other file, on purpose: who may write a status is seen at a glance while all of them are here.
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from uuid_utils.compat import uuid7
 
+from app import batches
 from app.models import TERMINAL, UNFINISHED, Event, File, Group, Job, JobStatus, Look, Submission
 from app.webhooks import outbox
 
@@ -122,11 +124,18 @@ class By:
 
 async def enqueue(session: AsyncSession, job: Job, by: By) -> None:
     """Store a new job; it waits in the queue, or for its look."""
-    job.status = JobStatus.QUEUED
-    job.number = 1
-    session.add(job)
+    await enqueue_all(session, [job], by)
+
+
+async def enqueue_all(session: AsyncSession, jobs: Sequence[Job], by: By) -> None:
+    """Store many at once."""
+    for job in jobs:
+        job.status = JobStatus.QUEUED
+        job.number = 1
+    session.add_all(jobs)
     await session.flush()
-    await _record(session, job, "Enqueued", (None, JobStatus.QUEUED), by)
+    session.add_all([_event(job, "Enqueued", (None, JobStatus.QUEUED), by) for job in jobs])
+    await session.flush()
 
 
 async def claim(session: AsyncSession, job_id: str, lease: timedelta, by: By) -> Job | None:
@@ -276,6 +285,7 @@ async def _end(session: AsyncSession, job: Job, fact: Fact, event: Event, by: By
         await _owe_files(session, job, fact.result, by.now)
     if job.kind == "look":
         await _end_look(session, job, fact)
+    await batches.end_item(session, job, by.source, by.now)
 
 
 async def _erase_bodies(session: AsyncSession, job: Job) -> None:
@@ -376,13 +386,21 @@ async def _record(
     by: By,
     fact: Fact | None = None,
 ) -> Event:
-    # `job` is as it was before the change, but for a new or a claimed one.
-    number = job.number if fact is None else job.number + 1
-    event = Event(
+    event = _event(job, name, move, by, fact)
+    session.add(event)
+    await session.flush()
+    return event
+
+
+def _event(
+    job: Job, name: str, move: tuple[JobStatus | None, JobStatus], by: By, fact: Fact | None = None
+) -> Event:
+    return Event(
         id=uuid7().hex,
         tenant_id=job.tenant_id,
         job_id=job.id,
-        number=number,
+        # `job` is as it was before the change, but for a new or a claimed one.
+        number=job.number if fact is None else job.number + 1,
         fact=name,
         from_status=move[0],
         to_status=move[1],
@@ -390,9 +408,6 @@ async def _record(
         detail=_detail(fact),
         at=by.now,
     )
-    session.add(event)
-    await session.flush()
-    return event
 
 
 def _detail(fact: Fact | None) -> dict[str, Any] | None:

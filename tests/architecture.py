@@ -27,9 +27,10 @@ INDEPENDENT: dict[str, set[str]] = {
     "app.webhooks.destination": {"app.webhooks.addresses"},
     "app.models": set(),
     "app.webhooks.outbox": {"app.models"},
-    "app.lifecycle": {"app.models", "app.webhooks.outbox"},
+    "app.batches": {"app.models", "app.webhooks.outbox"},
+    "app.lifecycle": {"app.models", "app.webhooks.outbox", "app.batches"},
 }
-WITHOUT_NETWORK = {"app.models", "app.webhooks.outbox", "app.lifecycle"}
+WITHOUT_NETWORK = {"app.models", "app.webhooks.outbox", "app.batches", "app.lifecycle"}
 NETWORK = {"httpx", "aiohttp", "fastapi", "starlette", "app.settings"}
 MAY_READ_SETTINGS = {"app.main", "app.console", "app.demo", "app.desk"}
 MAY_TELL_TIME = {

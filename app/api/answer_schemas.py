@@ -167,11 +167,39 @@ class Video(Answer):
 
 
 class VideoStatus(Answer):
-    video_id: str
+    """`video_id` is null for a batch that does not exist."""
+
+    video_id: str | None
     status: Literal["queued", "processing", "completed", "failed", "not_found"]
     error: dict[str, Any] | None
     batch_id: str | None
     item_index: int | None
+
+
+class BatchItem(Answer):
+    video_id: str
+    status: Literal["queued", "processing", "completed", "failed", "not_found"]
+    error: dict[str, Any] | None
+    item_index: int
+
+
+class BatchCreated(Answer):
+    batch_id: str
+    status: Literal["processing"]
+    total_items: int
+    items: list[BatchItem]
+
+
+class Batch(Answer):
+    """A page of its items; the cursor stands inside, as HeyGen has it."""
+
+    batch_id: str
+    status: Literal["processing", "completed", "failed"]
+    counts_by_status: dict[str, int]
+    total_items: int
+    items: list[BatchItem]
+    has_more: bool
+    next_token: str | None
 
 
 class Cancellation(Answer):

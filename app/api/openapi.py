@@ -12,9 +12,10 @@ from pydantic.json_schema import models_json_schema
 
 from app.api.answer_schemas import Refusal
 from app.api.avatar_requests import AvatarRequest
+from app.api.batch_requests import BatchBody
 from app.api.video_bodies import KINDS
 
-BODIES: tuple[type[BaseModel], ...] = (*KINDS.values(), AvatarRequest)
+BODIES: tuple[type[BaseModel], ...] = (*KINDS.values(), BatchBody, AvatarRequest)
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": Refusal, "description": "Refused; the code says why."},

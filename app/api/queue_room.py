@@ -34,8 +34,8 @@ class QueueRoom:
     def __init__(self) -> None:
         self._queues: dict[str, _Queue] = {}
 
-    async def take(self, ctx: Context, caller: Caller) -> None:
-        """Take a place in the tenant's queue; raises RateLimited where it is full."""
+    async def take(self, ctx: Context, caller: Caller, places: int = 1) -> None:
+        """Take places in the tenant's queue; raises RateLimited where there are not so many."""
         elapsed = ctx.clock.elapsed()
         queue = self._queues.get(caller.tenant_id)
         if queue is None or elapsed - queue.counted_at >= COUNTED_EVERY.total_seconds():
@@ -43,13 +43,13 @@ class QueueRoom:
             length = queue.length if queue is not None else 0
             queue = self._queues[caller.tenant_id] = _Queue(elapsed, length)
             queue.length = await _count(ctx, caller)
-        if queue.length >= ctx.terms.queue_limit:
+        if queue.length + places > ctx.terms.queue_limit:
             raise RateLimited(
-                f"{ctx.terms.queue_limit} jobs of yours are queued already, as many as may be. "
+                f"{queue.length} jobs of yours are queued already, and {ctx.terms.queue_limit} may be. "
                 "Retry after the duration specified in the Retry-After header.",
                 retry_after=RETRY_AFTER,
             )
-        queue.length += 1
+        queue.length += places
 
 
 async def _count(ctx: Context, caller: Caller) -> int:

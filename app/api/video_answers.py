@@ -90,12 +90,19 @@ def status_view(video_id: str, word: str, job: Job | None = None) -> dict[str, A
     error = None
     if job is not None and word == "failed":
         error = {"code": job.failure_code or "failed", "message": job.failure_message}
-    return {"video_id": video_id, "status": word, "error": error, "batch_id": None, "item_index": None}
+    batch_id, item_index = (job.batch_id, job.batch_index) if job is not None else (None, None)
+    return {
+        "video_id": video_id,
+        "status": word,
+        "error": error,
+        "batch_id": batch_id,
+        "item_index": item_index,
+    }
 
 
-def bulk_word(job: Job) -> str:
+def bulk_word(status: JobStatus) -> str:
     """The status in bulk answers, where HeyGen has a word of its own for what waits."""
-    word = _READ[job.status]
+    word = _READ[status]
     return "queued" if word == "pending" else word
 
 

@@ -75,17 +75,20 @@ def check_terms(ctx: Context, caller: Caller, request: VideoRequest, now: dateti
             "'test' cannot be used: this account renders for real; there is no simulator behind it.",
             param="test",
         )
-    if request.callback_url is not None:
-        check_callback(ctx, request.callback_url)
-    deadline = request.greenroom.deadline
+    check_own_terms(ctx, request.callback_url, request.greenroom.deadline, now)
+
+
+def check_own_terms(ctx: Context, callback_url: str | None, deadline: datetime | None, now: datetime) -> None:
+    """The same of what the caller is told, and until when it waits."""
+    if callback_url is not None:
+        _check_callback(ctx, callback_url)
     if deadline is not None and not now + SOONEST <= deadline <= now + LATEST:
         raise InvalidParameter(
             "'greenroom.deadline' must be between 1 minute and 7 days from now.", param="greenroom.deadline"
         )
 
 
-def check_callback(ctx: Context, callback_url: str) -> None:
-    """Raises InvalidParameter for an address that nothing will be posted to."""
+def _check_callback(ctx: Context, callback_url: str) -> None:
     try:
         check_url(callback_url, allow_private=ctx.terms.allow_private_destinations)
     except BadDestination as error:

@@ -129,7 +129,7 @@ async def video_statuses(ctx: Context, caller: Caller, video_ids: Sequence[str])
         if job is None:
             entries.append(status_view(video_id, words.get(video_id, "not_found")))
         elif _visible(job, caller):
-            entries.append(status_view(video_id, bulk_word(job), job))
+            entries.append(status_view(video_id, bulk_word(job.status), job))
         else:
             entries.append(status_view(video_id, "not_found"))
     return entries

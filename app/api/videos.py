@@ -11,11 +11,10 @@ from sqlalchemy import case, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.responses import Response
-from uuid_utils.compat import uuid7
 
-from app import secrets
 from app.api import answer_schemas
 from app.api.answers import Limit100, data, data_bytes, page, read_limit
+from app.api.batch_reads import batch_statuses
 from app.api.dependencies import CallerDep, ContextDep
 from app.api.idempotency import OnceDep, create, hash_of
 from app.api.json_body import read_json
@@ -25,7 +24,8 @@ from app.api.two_phases import Listing
 from app.api.upstream import connection_of, reading
 from app.api.video_answers import tagged, video_view
 from app.api.video_bodies import KINDS
-from app.api.video_checks import Checked, check_video
+from app.api.video_checks import check_video
+from app.api.video_jobs import new_job
 from app.api.video_looks import still_made
 from app.api.video_reads import (
     Filters,
@@ -35,12 +35,11 @@ from app.api.video_reads import (
     video_at_heygen,
     video_statuses,
 )
-from app.api.video_requests import VideoRequest, parse_video
+from app.api.video_requests import parse_video
 from app.context import Context
 from app.errors import Conflict, InvalidParameter, NotFound
 from app.lifecycle import By, Canceled, apply, enqueue
 from app.models import UNFINISHED, Job, JobStatus
-from app.stored_request import StoredRequest
 from app.tenancy import Caller
 
 router = APIRouter(prefix="/v3/videos")
@@ -69,7 +68,7 @@ async def create_video(
     await room.take(ctx, caller)
     wanted = parse_video(body, forward_fields=ctx.terms.forward_fields)
     checked = await check_video(ctx, caller, wanted, ctx.clock.now())
-    job = _job(ctx, caller, wanted, checked)
+    job = new_job(ctx, caller, wanted, checked, wanted.greenroom, ctx.clock.now())
 
     async def store(session: AsyncSession) -> tuple[str, bytes]:
         job.waits_for_id = min(await still_made(session, checked.look_ids), default=None)
@@ -100,13 +99,22 @@ async def get_videos(
 
 @router.get("/statuses", response_model=answer_schemas.Page[answer_schemas.VideoStatus])
 async def get_statuses(
-    ctx: ContextDep, caller: CallerDep, video_ids: Annotated[list[str] | None, Query()] = None
+    ctx: ContextDep,
+    caller: CallerDep,
+    video_ids: Annotated[list[str] | None, Query()] = None,
+    batch_ids: Annotated[list[str] | None, Query()] = None,
 ) -> Response:
-    """The status of up to 100 videos, in the order asked."""
-    ids = list(dict.fromkeys(one for some in video_ids or () for one in some.split(",") if one))
-    if not 1 <= len(ids) <= MOST_IDS:
+    """The status of up to 100 videos and batches, in the order asked; of a batch, that of each of its items."""
+    videos, batches = _ids(video_ids), _ids(batch_ids)
+    if not videos and not batches:
         raise InvalidParameter(f"'video_ids' must name between 1 and {MOST_IDS} videos.", param="video_ids")
-    return page(await video_statuses(ctx, caller, ids), None)
+    if len(videos) + len(batches) > MOST_IDS:
+        param = "video_ids" if len(videos) > MOST_IDS or not batches else "batch_ids"
+        raise InvalidParameter(
+            f"'video_ids' and 'batch_ids' must name at most {MOST_IDS} together.", param=param
+        )
+    entries = await video_statuses(ctx, caller, videos) if videos else []
+    return page([*entries, *await batch_statuses(ctx, caller, batches)], None)
 
 
 @router.get("/{video_id}", response_model=answer_schemas.One[answer_schemas.Video], responses=UNCHANGED)
@@ -157,35 +165,9 @@ async def cancel_video(video_id: str, ctx: ContextDep, caller: CallerDep) -> Res
     return data({"id": own.job.id, "status": "failed", "greenroom": ours})
 
 
-def _job(ctx: Context, caller: Caller, wanted: VideoRequest, checked: Checked) -> Job:
-    now, callback_token, ours = ctx.clock.now(), secrets.token(), wanted.greenroom
-    request = StoredRequest(
-        body=checked.body,
-        callback_token=callback_token,
-        look_id=checked.look_id,
-        looks=checked.looks,
-        assets=checked.assets,
-        unchecked=checked.unchecked,
-    )
-    return Job(
-        id=uuid7().hex,
-        tenant_id=caller.tenant_id,
-        account_id=caller.account_id,
-        kind="video",
-        type=wanted.type,
-        request_encrypted=request.seal(ctx.secrets),
-        title=wanted.title,
-        folder_id=checked.body.get("folder_id"),
-        callback_url=wanted.callback_url,
-        callback_id=wanted.callback_id,
-        job_metadata=ours.metadata,
-        rank=-ours.priority,
-        deadline_at=ours.deadline or now + ctx.terms.deadline,
-        archive=ctx.terms.archive if ours.archive is None else ours.archive,
-        title_token=secrets.token(),
-        callback_token_sha256=secrets.digest(callback_token),
-        created_at=now,
-    )
+def _ids(given: list[str] | None) -> list[str]:
+    """Those of a query parameter that may come several times, with commas inside; each once."""
+    return list(dict.fromkeys(one for some in given or () for one in some.split(",") if one))
 
 
 async def _hide(session: AsyncSession, job_id: str, by: By) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.heygen.exchange import Exchange, Params, checked_key
 from app.heygen.multipart import Content, FileForm
-from app.heygen.schemas import Account, Created, Look, Page, Video, asset_id, statuses
+from app.heygen.schemas import Account, Created, Look, Page, Video, asset_id, entries, statuses
 
 STATUSES_LIMIT = 100  # ids in one bulk question (HeyGen's own limit)
 
@@ -48,6 +48,16 @@ class HeyGen(Exchange):
             return {}
         params = {"video_ids": ",".join(heygen_ids)}
         return (await self.get("/v3/videos/statuses", params=params)).read(statuses, within=None)
+
+    async def batch_statuses(self, batch_ids: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+        """An entry for each item of HeyGen's own batches, as HeyGen shows it."""
+        params = {"batch_ids": ",".join(batch_ids)}
+        return (await self.get("/v3/videos/statuses", params=params)).read(entries, within=None)
+
+    async def get_batch(self, heygen_id: str, *, limit: int, token: str | None = None) -> Mapping[str, Any]:
+        """One page of one of HeyGen's own batches; its cursor stands inside."""
+        params: Params = {"limit": limit, "token": token}
+        return (await self.get("/v3/videos/batches/{id}", heygen_id, params)).read(_as_it_is)
 
     async def list_videos(
         self,

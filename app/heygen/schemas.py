@@ -198,8 +198,8 @@ def look_state(look: Look) -> LookState:
             return "running"
 
 
-def statuses(payload: Mapping[str, Any]) -> dict[str, str]:
-    """Video id → status word of a bulk answer; raises Unreadable when it holds no list."""
+def entries(payload: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What a bulk answer tells of each thing; raises Unreadable when it holds no list."""
     data = payload.get("data")
     if isinstance(
         data, Mapping
@@ -207,10 +207,14 @@ def statuses(payload: Mapping[str, Any]) -> dict[str, str]:
         data = next((value for value in data.values() if isinstance(value, list)), None)
     if not isinstance(data, list):
         raise Unreadable("data holds no list")
-    entries = [entry for entry in data if isinstance(entry, Mapping)]
+    return [entry for entry in data if isinstance(entry, Mapping)]
+
+
+def statuses(payload: Mapping[str, Any]) -> dict[str, str]:
+    """Video id → status word of a bulk answer; raises Unreadable when it holds no list."""
     return {
         video_id: text_of(entry, "status") or ""
-        for entry in entries
+        for entry in entries(payload)
         if (video_id := text_of(entry, "video_id") or text_of(entry, "id"))
     }
 

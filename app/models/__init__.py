@@ -3,6 +3,7 @@
 from sqlalchemy import ColumnElement, literal_column
 from sqlmodel import col
 
+from app.models.batches import Batch
 from app.models.events import Attempt, Delivery, DeliveryStatus, Event
 from app.models.jobs import TERMINAL, UNFINISHED, Callback, File, Job, JobStatus, Outcome, Submission
 from app.models.materials import Asset, AssetUpload, Group, Look
@@ -16,6 +17,7 @@ __all__ = [
     "Asset",
     "AssetUpload",
     "Attempt",
+    "Batch",
     "Callback",
     "Delivery",
     "DeliveryStatus",

@@ -19,7 +19,7 @@ class DeliveryStatus(StrEnum):
 
 
 class Event(SQLModel, table=True):
-    """A recorded fact of a job; those with a type are public and have the body that is delivered."""
+    """A recorded fact of a job, or of a batch, which has no job; those with a type are public and are delivered."""
 
     __tablename__ = "events"
     __table_args__ = (
@@ -29,7 +29,7 @@ class Event(SQLModel, table=True):
 
     id: str = Field(primary_key=True)
     tenant_id: str
-    job_id: str = Field(foreign_key="jobs.id")
+    job_id: str | None = Field(default=None, foreign_key="jobs.id")
     number: int
     fact: str
     from_status: str | None = None

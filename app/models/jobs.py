@@ -66,6 +66,7 @@ class Job(SQLModel, table=True):
         partial("jobs_deadline", "deadline_at", where="finished_at IS NULL AND rendered_at IS NULL"),
         partial("jobs_of_tenant", "tenant_id", "kind", "id", where="deleted_at IS NULL"),
         partial("jobs_completed", "account_id", "finished_at", where="status = 'completed'"),
+        partial("jobs_of_batch", "batch_id", "batch_index", where="batch_id IS NOT NULL", unique=True),
     )
 
     # what was asked
@@ -85,6 +86,8 @@ class Job(SQLModel, table=True):
     rank: int = 0  # the caller's priority, negated: the lowest goes first
     deadline_at: datetime
     archive: bool = True
+    batch_id: str | None = None  # no foreign key: each change of a job would look the batch up
+    batch_index: int | None = None
     # engine
     status: JobStatus = Field(default=None, sa_column=Column("status", Text, nullable=False))
     number: int = 0  # of the last event; also the ETag

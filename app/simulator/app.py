@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from app.simulator.errors import Refused
 from app.simulator.gate import Gate
 from app.simulator.record import LedgerRow, RequestRow
-from app.simulator.routes import assets, avatars, control, files, users, videos, voices
+from app.simulator.routes import assets, avatars, batches, control, files, users, videos, voices
 from app.simulator.world import Options, World
 
 __all__ = ["LedgerRow", "Options", "RequestRow", "Simulator"]
@@ -37,7 +37,7 @@ class Simulator:
             lifespan=self._lifespan,
         )
         self.app.state.world = self._world
-        for part in (assets, avatars, control, files, users, videos, voices):
+        for part in (assets, avatars, batches, control, files, users, videos, voices):
             self.app.include_router(part.router)
         self.app.add_middleware(Gate, world=self._world)
         self.app.add_exception_handler(Refused, _refused)
@@ -82,7 +82,7 @@ class Simulator:
 
     async def send_due_callbacks(self) -> int:
         """Try each callback that is due once; answers how many were tried."""
-        return await self._world.callbacks.send_due()
+        return await self._world.call_back()
 
     def release(self) -> None:
         """Let slow creates go on."""
@@ -108,7 +108,7 @@ class Simulator:
 
     async def _call_back(self) -> None:
         while True:
-            await self._world.callbacks.send_due()
+            await self._world.call_back()
             await asyncio.sleep(TICK_SECONDS)
 
 

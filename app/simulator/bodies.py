@@ -213,6 +213,7 @@ class VideoBody(Body):
     callback_url: Text | None = None
     callback_id: str | None = None
     folder_id: str | None = None
+    brand_glossary_id: str | None = None
 
     @model_validator(mode="after")
     def _one_voice_and_one_background(self) -> Self:

@@ -60,6 +60,10 @@ class Callbacks:
         if failure := self._faults.strike("late_failure", text):
             self._owe(video_id, "fail", url, after_finish=delay + float(failure["seconds"]))
 
+    def owe_batch(self, batch_id: str, url: str, data: dict[str, Any], now: float) -> None:
+        """Owe the word of a batch that has ended."""
+        self._owe(batch_id, "batch", url, named_id=json.dumps(data), due_at=now)
+
     def schedule(self, video_id: str, finish_at: float | None) -> None:
         """Set the time of what is owed; None: not before the end of the video is known."""
         self._store.write(
@@ -123,6 +127,8 @@ class Callbacks:
         return answer.is_success
 
     def _body(self, row: sqlite3.Row) -> bytes:
+        if row["kind"] == "batch":
+            return _json("batch.finished", json.loads(row["named_id"]))
         video = self._store.one("SELECT * FROM videos WHERE id = ?", row["video_id"])
         callback_id = video["callback_id"] if video else None
         failure = video["failure_message"] if video else None

@@ -16,6 +16,7 @@ from app.simulator.filming import FilmRequest
 from app.simulator.looks import status as look_status
 from app.simulator.media import AUDIO, IMAGES, picture_size, speech_seconds
 from app.simulator.renders import frame_size
+from app.simulator.scene_bodies import Actor, Spoken
 from app.simulator.videos import Order
 from app.simulator.world import World
 
@@ -39,8 +40,8 @@ class Person:
 async def cast_video(world: World, body: VideoBody) -> tuple[Order, float]:
     """What will be made, and its price in USD. Raises Refused."""
     person = await _person(world, body)
-    voice = _voice(body, person.voice_id)
-    audio = await _audio(world, body)
+    voice = voice_of(body, person.voice_id)
+    audio = await audio_of(world, body)
     if body.watermark is not None:
         await world.sources.bring(body.watermark.image, "watermark.image", IMAGES)
     settings = body.voice_settings
@@ -60,6 +61,7 @@ async def cast_video(world: World, body: VideoBody) -> tuple[Order, float]:
         motion_prompt=body.motion_prompt,
         expressiveness=body.expressiveness,
         caption=body.caption is not None and body.caption.style is not None,
+        transparent=body.output_format == "webm",
     )
     order = Order(
         title=body.title,
@@ -86,15 +88,16 @@ async def _person(world: World, body: VideoBody) -> Person:
     if not isinstance(body, AvatarVideo):
         raise TypeError(type(body).__name__)
     look = world.looks.get(body.avatar_id)
-    _check_engine(body, look)
-    failure = _readiness(world, look, f"{body.title or ''}\n{body.script or ''}")
+    check_engine(body, look, body.resolution)
+    failure = readiness(world, look, f"{body.title or ''}\n{body.script or ''}")
     return Person(Path(look["photo"]), (look["width"], look["height"]), look["default_voice_id"], failure)
 
 
-def _readiness(world: World, look: sqlite3.Row, text: str) -> tuple[str, str] | None:
+def readiness(world: World, look: sqlite3.Row, text: str, param: str = "avatar_id") -> tuple[str, str] | None:
+    """Code and message where a video of this look will fail. Raises Refused where it cannot even begin."""
     state = look_status(look, world.now())
     if state == "failed":
-        raise Refused(400, NOT_USABLE, look["failure"], "avatar_id")
+        raise Refused(400, NOT_USABLE, look["failure"], param)
     if state != "processing":
         return None
     unready = world.faults.strike("look_unready", text) or {"answer": "not_ready"}
@@ -102,45 +105,52 @@ def _readiness(world: World, look: sqlite3.Row, text: str) -> tuple[str, str] | 
         raise not_found("avatar", look["id"])
     if unready["answer"] == "late":
         return NOT_USABLE, "The avatar was not ready."
-    raise Refused(409, "resource_not_ready", "The avatar is still processing.", "avatar_id")
+    raise Refused(409, "resource_not_ready", "The avatar is still processing.", param)
 
 
-def _check_engine(body: AvatarVideo, look: sqlite3.Row) -> None:
+def check_engine(body: AvatarVideo | Actor, look: sqlite3.Row, resolution: str | None, at: str = "") -> None:
+    """What this look can do with the engine that is asked for. Raises Refused."""
     engine = body.engine.type if body.engine else "avatar_iv"
     is_photo = look["avatar_type"] == "photo_avatar"
     if engine not in json.loads(look["engines"]):
-        raise invalid("engine", f"'engine' {engine} is not supported by this avatar.")
-    if engine == "avatar_iii" and is_photo and body.resolution == "4k":
+        raise invalid(f"{at}engine", f"'{at}engine' {engine} is not supported by this avatar.")
+    if engine == "avatar_iii" and is_photo and resolution == "4k":
         raise invalid("resolution", "'resolution' 4k is not supported for photo avatars with avatar_iii.")
     moves = engine == "avatar_v" or (is_photo and engine == "avatar_iv")
     if body.motion_prompt is not None and not moves:
-        raise invalid("motion_prompt", f"'motion_prompt' is not supported by this avatar with {engine}.")
+        raise invalid(
+            f"{at}motion_prompt", f"'{at}motion_prompt' is not supported by this avatar with {engine}."
+        )
     if body.expressiveness is not None and not (is_photo and engine == "avatar_iv"):
-        raise invalid("expressiveness", "'expressiveness' is only for photo avatars with avatar_iv.")
+        raise invalid(
+            f"{at}expressiveness", f"'{at}expressiveness' is only for photo avatars with avatar_iv."
+        )
 
 
-def _voice(body: VideoBody, default_voice: str | None) -> Voice | None:
+def voice_of(body: VideoBody | Spoken, default_voice: str | None, at: str = "") -> Voice | None:
+    """The voice that speaks; None where nobody speaks a script. Raises Refused."""
     voice_id = body.voice_id or default_voice
     if voice_id is None:
         if body.script is None:
             return None
-        raise invalid("voice_id", "'voice_id' is required with 'script'.")
+        raise invalid(f"{at}voice_id", f"'{at}voice_id' is required with 'script'.")
     voice = find_voice(voice_id)
     if voice is None:
         raise not_found("voice", voice_id)
     engine = body.voice_settings.engine_settings if body.voice_settings else None
     if engine is not None and engine.engine_type != "starfish":
         raise invalid(
-            "voice_settings.engine_settings", "The voice is not of this engine; it is of 'starfish'."
+            f"{at}voice_settings.engine_settings", "The voice is not of this engine; it is of 'starfish'."
         )
     return voice
 
 
-async def _audio(world: World, body: VideoBody) -> Path | None:
+async def audio_of(world: World, body: VideoBody | Spoken, at: str = "") -> Path | None:
+    """The file that is spoken. Raises Refused."""
     if body.audio_asset_id is not None:
-        return world.sources.uploaded(body.audio_asset_id, "audio_asset_id", AUDIO).path
+        return world.sources.uploaded(body.audio_asset_id, f"{at}audio_asset_id", AUDIO).path
     if body.audio_url is not None:
-        return (await world.sources.download(body.audio_url, "audio_url", AUDIO)).path
+        return (await world.sources.download(body.audio_url, f"{at}audio_url", AUDIO)).path
     return None
 
 

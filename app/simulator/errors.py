@@ -30,6 +30,11 @@ class Refused(Exception):
         self.headers = dict(headers or {})
         self.html = html
 
+    def within(self, item: str) -> Refused:
+        """The same of one item of a batch: the batch as a whole is refused."""
+        param = item if self.param is None else f"{item}.{self.param}"
+        return Refused(400, self.code, f"In '{item}': {self.message}", param)
+
     def response(self) -> Response:
         """The answer that says so."""
         if self.html:

@@ -90,6 +90,7 @@ REGISTRY = {
         ),
         # Files.
         Scenario("file_late", "Links answer 404 for a while after completion.", {"seconds": 10.0}, "seconds"),
+        Scenario("gif", "A gif comes with each video that is read."),
         Scenario("link_expired", "Links are expired when they are handed out."),
     )
 }

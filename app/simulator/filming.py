@@ -27,7 +27,9 @@ class FilmRequest:
 
     `width` and `height` are pixels, 16 to 3840, an odd one made even by one pixel less. `speed` is a factor
     of 0.5 to 1.5, `pitch` −50 to 50. `background` is `#rrggbb` or the path of an image. `audio` is spoken
-    instead of `script`.
+    instead of `script`. Where nobody speaks, `seconds` is the length. `clip` is a video to show, in the place of
+    a photo, as long as it is. `camera` moves about. `transparent` makes a WebM that shows the person alone. What
+    comes `then` follows in the same size.
     """
 
     width: int
@@ -44,22 +46,36 @@ class FilmRequest:
     motion_prompt: str | None = None
     expressiveness: str | None = None
     caption: bool = True
+    seconds: float | None = None
+    clip: Path | None = None
+    volume: float = 1.0
+    camera: bool = False
+    transparent: bool = False
+    then: tuple["FilmRequest", ...] = ()
+
+    @property
+    def suffix(self) -> str:
+        """Of the file's name."""
+        return "webm" if self.transparent else "mp4"
 
     def to_json(self) -> dict[str, Any]:
         """The request as JSON values, its paths absolute."""
-        return {
+        values = {
             name: str(value.absolute()) if isinstance(value, Path) else value
             for name, value in vars(self).items()
         }
+        return values | {"then": [scene.to_json() for scene in self.then]}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "FilmRequest":
         """The request that `to_json` wrote."""
-        paths = {name: Path(values[name]) for name in ("photo", "audio") if values.get(name) is not None}
+        named = ("photo", "audio", "clip")
+        paths: dict[str, Any] = {name: Path(values[name]) for name in named if values.get(name) is not None}
         background = values.get("background")
         if background is not None and not background.startswith("#"):
             paths["background"] = Path(background)
-        return cls(**{**values, **paths})
+        then = tuple(cls.from_json(scene) for scene in values.get("then", ()))
+        return cls(**{**values, **paths, "then": then})
 
 
 def content_key(request: FilmRequest) -> str:
@@ -68,10 +84,11 @@ def content_key(request: FilmRequest) -> str:
     Raises FilmError where a file cannot be read.
     """
     try:
-        values = {
+        values: dict[str, Any] = {
             name: hashlib.sha256(value.read_bytes()).hexdigest() if isinstance(value, Path) else value
             for name, value in vars(request).items()
         }
+        values["then"] = [content_key(scene) for scene in request.then]
     except OSError as error:
         raise FilmError(f"cannot read {error.filename}: {error.strerror}") from error
     return hashlib.sha256(json.dumps([EDITION, values], sort_keys=True).encode()).hexdigest()
@@ -145,7 +162,7 @@ class ChildFilmer:
 
     def _target(self, request: FilmRequest) -> Path:
         self._folder.mkdir(parents=True, exist_ok=True)
-        return self._folder.absolute() / f"{content_key(request)}.mp4"
+        return self._folder.absolute() / f"{content_key(request)}.{request.suffix}"
 
     def _forget(self, target: Path, done: asyncio.Task[Path]) -> None:
         del self._filming[target]

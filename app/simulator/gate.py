@@ -14,7 +14,7 @@ from app.simulator.errors import Dropped, Refused, rate_limited, unauthorized
 from app.simulator.world import World
 
 BODY_LIMIT = 64 << 20
-CREATES = {"/v3/videos": "video", "/v3/avatars": "look"}
+CREATES = {"/v3/videos": "video", "/v3/videos/batches": "video", "/v3/avatars": "look"}
 TRANSPORT = "transport"
 """Where the server leaves the connection's transport in the request's state, so that it can be cut."""
 

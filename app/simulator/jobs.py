@@ -34,13 +34,13 @@ async def accept(world: World, call: Call, draft: Callable[[dict[str, Any]], Awa
 
     async def prepare() -> Step:
         data = call.json()
-        await _obstruct(world, call)
+        await obstruct(world, call)
         return _step(world, call, await draft(data))
 
     return await world.answers.once(call, prepare)
 
 
-async def _obstruct(world: World, call: Call) -> None:
+async def obstruct(world: World, call: Call) -> None:
     """What may happen before anything is made."""
     text, facts = call.text(), {"kind": call.kind, "method": call.method, "path": call.path}
     if limit := world.faults.strike("rate_limited", text, call.sha, **facts):

@@ -23,6 +23,7 @@ SUFFIXES = {
 }
 IMAGES = frozenset({"image/png", "image/jpeg"})
 AUDIO = frozenset({"audio/mpeg", "audio/wav"})
+VIDEOS = frozenset({"video/mp4", "video/webm"})
 
 CHARACTERS_A_SECOND = 14.5
 
@@ -72,6 +73,18 @@ def _thumbnail(photo: bytes) -> bytes:
         small.thumbnail((640, 640))
         content = io.BytesIO()
         small.save(content, "JPEG", quality=80)
+    return content.getvalue()
+
+
+def gif(photo: Path) -> bytes:
+    """A small GIF of a picture that draws a little nearer."""
+    with Image.open(photo) as picture:
+        small = picture.convert("RGB")
+        small.thumbnail((240, 240))
+    frames = [small.crop((step, step, small.width - step, small.height - step)) for step in (0, 2, 4)]
+    first, *rest = (frame.resize(small.size) for frame in frames)
+    content = io.BytesIO()
+    first.save(content, "GIF", save_all=True, append_images=rest, duration=300, loop=0)
     return content.getvalue()
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 
+import av
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace
@@ -16,6 +17,7 @@ from PIL import Image, ImageColor, ImageDraw, ImageEnhance, ImageFilter, ImageOp
 
 from app.simulator.captions import Caption, draw
 from app.simulator.filming import FilmError, FilmRequest
+from app.simulator.speech import ONLY
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 Planes = tuple[Image.Image, Image.Image, Image.Image]
@@ -43,7 +45,8 @@ class Scene:
         self._unit = min(self._size) / 100
         self._strength = STRENGTH.get(request.expressiveness or "low", 1.0)
         self._motion = self._strength * (1.8 if (request.motion_prompt or "").strip() else 1.0)
-        photo = read_picture(request.photo) if request.photo else placeholder()
+        self._camera, self._transparent = request.camera, request.transparent
+        photo = _shown(request)
         self._box = self._place(photo, inset=request.background is not None and not request.remove_background)
         self._backdrop = to_planes(self._behind(request, photo))
         # A little larger than it is shown, for the motion zooms in; never much, for that costs time and shows nothing.
@@ -51,21 +54,29 @@ class Scene:
         self._photo = to_planes(
             photo.resize((even(width * 1.12), even(height * 1.12)), Image.Resampling.LANCZOS)
         )
-        self._mask = self._outline(cut_out=request.remove_background)
+        self._mask = self._outline(cut_out=request.remove_background or request.transparent)
         self._half_mask = self._mask.reduce(2)
 
     def draw(self, index: int) -> VideoFrame:
         """Frame number `index`."""
         canvas = self._backdrop[0].copy(), self._backdrop[1].copy(), self._backdrop[2].copy()
         self._paste_photo(canvas, index)
-        self._paste_meter(canvas, index)
+        if self._levels:
+            self._paste_meter(canvas, index)
         second = index / self._fps
         for caption in self._captions:
             if caption.start <= second < caption.end:
                 self._paste_caption(canvas, caption.text)
                 break
         self._paste_mark(canvas)
-        return to_frame(canvas)
+        return with_alpha(canvas, self._alpha) if self._transparent else to_frame(canvas)
+
+    @cached_property
+    def _alpha(self) -> Image.Image:
+        """The person shows, and nothing around."""
+        alpha = Image.new("L", self._size)
+        alpha.paste(self._mask, self._box[:2])
+        return alpha
 
     @property
     def meter(self) -> Box:
@@ -156,6 +167,9 @@ class Scene:
         x = 0.5 + self._motion * 0.011 * math.sin(turn / 5.3)
         # A little above the middle, where heads are.
         y = 0.5 + self._motion * (0.006 * (math.sin(turn / 3.7) - 1) + 0.005 * nod)
+        if self._camera:  # it draws near and goes past
+            zoom *= 1.12 + 0.1 * (1 - math.cos(turn / 6)) / 2
+            x += 0.05 * math.sin(turn / 7)
         half = 0.5 / zoom
         return x - half, y - half, x + half, y + half
 
@@ -219,6 +233,16 @@ class Scene:
         return _pill(width, height, strength=0.3), letters.point([round(value * 0.7) for value in range(256)])
 
 
+def _shown(request: FilmRequest) -> Image.Image:
+    if request.clip is None:
+        return read_picture(request.photo) if request.photo else placeholder()
+    try:
+        with av.open(str(request.clip), options=ONLY) as container:
+            return Image.fromarray(next(container.decode(video=0)).to_ndarray(format="rgb24"))
+    except (OSError, ValueError, IndexError, StopIteration, av.FFmpegError) as error:
+        raise FilmError(f"{request.clip.name}: not a video that can be read") from error
+
+
 def read_picture(path: Path) -> Image.Image:
     """A picture in RGB, upright. Raises FilmError."""
     try:
@@ -262,6 +286,16 @@ def to_frame(canvas: Planes) -> VideoFrame:
     width = canvas[0].width
     array = np.concatenate([np.asarray(plane).reshape(-1) for plane in canvas])
     return VideoFrame.from_ndarray(array.reshape(-1, width), format="yuv420p")
+
+
+def with_alpha(canvas: Planes, alpha: Image.Image) -> VideoFrame:
+    """The same, with how much of each pixel shows."""
+    frame = VideoFrame(*canvas[0].size, "yuva420p")
+    for plane, content in zip(frame.planes, (*canvas, alpha), strict=True):
+        rows = np.zeros((plane.height, plane.line_size), np.uint8)
+        rows[:, : plane.width] = np.asarray(content)
+        plane.update(rows.tobytes())
+    return frame
 
 
 def stamp(canvas: Planes, mask: Image.Image, at: tuple[int, int], colour: tuple[int, int, int]) -> None:

@@ -150,6 +150,10 @@ class Store:
         self._connection.execute("PRAGMA busy_timeout = 5000")
         self._connection.executescript(TABLES)
 
+    def script(self, tables: str) -> None:
+        """Make further tables."""
+        self._connection.executescript(tables)
+
     def close(self) -> None:
         """Let go of the file; what was committed is in it."""
         self._connection.close()

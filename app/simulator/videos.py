@@ -168,11 +168,11 @@ class Videos:
             "status": status(row, now),
             "created_at": int(row["created_at"]),
             "completed_at": int(row["finish_at"]) if done else None,
-            "video_url": links.get("video.mp4"),
+            "video_url": links.get("video.mp4") or links.get("video.webm"),
             "captioned_video_url": links.get("captioned.mp4"),
             "subtitle_url": links.get("subtitles.srt"),
             "thumbnail_url": links.get("thumbnail.jpg"),
-            "gif_url": None,
+            "gif_url": links.get("gif.gif"),
             "duration": row["duration"] if links else None,
             "folder_id": row["folder_id"],
             "output_language": None,
@@ -182,10 +182,11 @@ class Videos:
         }
 
     def _file_links(self, row: sqlite3.Row, now: float, base_url: str) -> dict[str, str]:
-        names = ["video.mp4"]
+        names = [f"video{Path(row['film']).suffix}"]
         names += ["captioned.mp4"] if row["burned_in"] else []
         names += ["subtitles.srt"] if row["caption"] else []
         names += ["thumbnail.jpg"] if row["photo"] else []
+        names += ["gif.gif"] if row["photo"] and self._faults.strike("gif", row["text"]) else []
         lifetime = 0.0 if self._faults.strike("link_expired", row["text"]) else LIFETIME
         path = f"/files/videos/{row['id']}/"
         return {name: self._links.make(base_url, path + name, now, lifetime=lifetime) for name in names}
@@ -216,3 +217,20 @@ def status(row: sqlite3.Row, now: float) -> str:
     if row["unknown_status"]:
         return "composing"
     return "pending" if now < row["processing_at"] else "processing"
+
+
+def entry(
+    video_id: str, row: sqlite3.Row | None, now: float, batch_id: str | None, item_index: int | None
+) -> dict[str, Any]:
+    """A video in a bulk answer."""
+    word = "not_found" if row is None else status(row, now).replace("pending", "queued")
+    error = None
+    if row is not None and row["failure_code"] and over(row, now):
+        error = {"code": row["failure_code"], "message": row["failure_message"]}
+    return {
+        "video_id": video_id,
+        "status": word,
+        "error": error,
+        "batch_id": batch_id,
+        "item_index": item_index,
+    }

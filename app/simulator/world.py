@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 
 from app.simulator.answers import Answers, Call
+from app.simulator.batches import Batches
 from app.simulator.callbacks import Callbacks
 from app.simulator.faults import Faults
 from app.simulator.links import Links
@@ -75,6 +76,7 @@ class World:
             transport=options.callback_transport,
         )
         self.videos = Videos(self.store, self.faults, self.callbacks, self.links)
+        self.batches = Batches(self.store, self.callbacks)
         self.studio = Studio(self.store, self.videos, options.filmer, self.now)
         self.answers = Answers(self.store, self.keeps_errors)
 
@@ -99,6 +101,11 @@ class World:
             self.looks.finish(job_id, self.now())
         else:
             self.videos.finish(job_id, self.now())
+
+    async def call_back(self) -> int:
+        """Try each callback that is due once; answers how many were tried."""
+        self.batches.plan_ends(self.now())
+        return await self.callbacks.send_due()
 
     def stats(self) -> dict[str, int]:
         """Numbers for people and tests."""

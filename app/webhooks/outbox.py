@@ -2,16 +2,25 @@
 
 import json
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
-from app.models import Delivery, DeliveryStatus, Event, Job
+from app.models import Batch, Delivery, DeliveryStatus, Event, Job
 
 CALLBACK = "callback"
 """The target of a delivery to the job's own callback_url."""
+
+
+class Subject(Protocol):
+    """What an event is about."""
+
+    id: str
+    tenant_id: str
+    callback_url: str | None
+
 
 _PREFIX = {"video": "avatar_video", "look": "photo_avatar_generation"}
 
@@ -51,24 +60,41 @@ def failure(job: Job, code: str, message: str | None) -> tuple[str, bytes]:
     )
 
 
+def batch_finished(batch: Batch) -> tuple[str, bytes]:
+    """HeyGen's event of a batch of which every item has ended, as type and bytes."""
+    data = {
+        "batch_id": batch.id,
+        "status": "completed" if batch.completed else "failed",
+        "title": batch.title,
+        "total_items": batch.total,
+        "counts_by_status": {"completed": batch.completed, "failed": batch.total - batch.completed},
+        "callback_id": batch.callback_id,
+    }
+    return "batch.finished", _body("batch.finished", data)
+
+
 def _event(job: Job, ending: str, data: dict[str, Any]) -> tuple[str, bytes]:
     kind = f"{_PREFIX[job.kind]}.{ending}"
+    return kind, _body(kind, data)
+
+
+def _body(kind: str, data: dict[str, Any]) -> bytes:
     # Stored as bytes: a JSON column would reorder keys, and the signature covers the bytes.
     body = json.dumps({"event_type": kind, "event_data": data}, ensure_ascii=False, separators=(",", ":"))
-    return kind, body.encode()
+    return body.encode()
 
 
-async def owe(session: AsyncSession, event: Event, job: Job, now: datetime) -> None:
+async def owe(session: AsyncSession, event: Event, subject: Subject, now: datetime) -> None:
     """Owe a public event to whoever asked for it, within the transaction that records it."""
-    if job.callback_url is None:
+    if subject.callback_url is None:
         return
     await session.execute(
         insert(Delivery).values(
             id=uuid7().hex,
-            tenant_id=job.tenant_id,
+            tenant_id=subject.tenant_id,
             event_id=event.id,
             target=CALLBACK,
-            url=job.callback_url,
+            url=subject.callback_url,
             status=DeliveryStatus.OWED,
             attempts=0,
             epoch=0,

@@ -25,16 +25,20 @@ async def expire(ctx: Context) -> bool:
     """End what has passed its deadline; a file that only lags behind its render is waited for."""
     async with ctx.database.begin() as session:
         now = ctx.clock.now()
+        # All are locked before the first is ended: the end of a batch's item locks its batch, which comes after jobs.
         overdue = (
-            select(col(Job.id))
+            select(col(Job.id), col(Job.batch_id))
             .where(
                 col(Job.finished_at).is_(None), col(Job.rendered_at).is_(None), col(Job.deadline_at) <= now
             )
             .order_by(col(Job.deadline_at))
             .limit(AT_ONCE)
+            .with_for_update(skip_locked=True)
         )
-        ids = list(await session.scalars(overdue))
+        rows = (await session.execute(overdue)).all()
         await ctx.failpoint("sweep.read")
+        # Batches, too, are locked in one order.
+        ids = [job_id for job_id, _ in sorted(rows, key=lambda row: (row[1] or "", row[0]))]
         for job_id in ids:
             await lifecycle.apply(session, job_id, Expired(), By("worker", now))
     await ctx.failpoint("sweep.recorded")

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -187,3 +188,41 @@ def test_what_cannot_be_filmed_is_named(tmp_path: Path, change: dict[str, Any]) 
 def test_a_film_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FilmError, match="written"):
         film(SMALL, tmp_path / "missing" / "film.mp4")
+
+
+def test_scenes_follow_each_other_in_one_film(tmp_path: Path) -> None:
+    """A silent picture, somebody who speaks, and a clip that is there already, on its own sound."""
+    clip = tmp_path / "clip.mp4"
+    film(replace(SMALL, photo=picture(tmp_path, "#208040"), audio=tone(tmp_path / "tone.wav", 1.2)), clip)
+    still = replace(SMALL, script=None, seconds=0.8, photo=picture(tmp_path, "#c04020"))
+    speaking = replace(SMALL, photo=picture(tmp_path, "#2040e0"))
+    watched = make(tmp_path, replace(still, then=(speaking, replace(SMALL, script=None, clip=clip))))
+    middles = [tuple(int(part) for part in frame[70, 160]) for frame in watched.frames]
+    assert middles[5] == pytest.approx((0xC0, 0x40, 0x20), abs=12)
+    assert middles[25] == pytest.approx((0x20, 0x40, 0xE0), abs=12)
+    assert middles[-10] == pytest.approx((0x20, 0x80, 0x40), abs=16)
+    assert len(watched.sound) / watched.rate == pytest.approx(len(watched.frames) / 25, abs=0.1)
+    assert np.max(watched.loudness[2:16]) < 0.01 < np.min(watched.loudness[-20:-5])
+
+
+def test_the_camera_of_a_cinematic_film_moves_about() -> None:
+    def travelled(camera: bool) -> float:
+        scene = Scene(replace(SMALL, photo=PORTRAIT, camera=camera), [], [])
+        first, last = (scene.draw(index).to_ndarray()[:180].astype(float) for index in (0, 50))
+        return float(np.mean(np.abs(first - last)))
+
+    assert travelled(camera=True) > 2 * travelled(camera=False)
+
+
+def test_a_transparent_film_shows_the_person_and_nothing_around(tmp_path: Path) -> None:
+    request = replace(SMALL, photo=picture(tmp_path, "#c04020"), transparent=True, script=None, seconds=0.4)
+    film(request, tmp_path / "film.webm")
+    with av.open(str(tmp_path / "film.webm")) as container:
+        stream = container.streams.video[0]
+        assert (stream.codec_context.name, stream.metadata.get("alpha_mode")) == ("vp9", "1")
+        codec = av.CodecContext.create("libvpx-vp9", "r")  # the other decoder knows no alpha
+        frames = [frame for packet in container.demux(stream) for frame in codec.decode(packet)]
+    alpha = [np.frombuffer(bytes(frame.planes[3]), np.uint8).reshape(180, -1)[:, :320] for frame in frames]
+    assert len(alpha) == 10
+    assert alpha[5][90, 160] > 250
+    assert alpha[5][4, 4] < 5

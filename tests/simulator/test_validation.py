@@ -15,8 +15,8 @@ LEAVE_OUT = object()
 
 REFUSED: list[tuple[dict[str, Any], str | None, str]] = [
     ({"type": LEAVE_OUT}, "type", "'type' is required."),
-    ({"type": "hologram"}, "type", "'type' must be one of: avatar, image."),
-    ({"type": ["avatar"]}, "type", "'type' must be one of: avatar, image."),
+    ({"type": "hologram"}, "type", "'type' must be one of: avatar, image, cinematic_avatar, studio."),
+    ({"type": ["avatar"]}, "type", "'type' must be one of: avatar, image, cinematic_avatar, studio."),
     ({"avatar_id": LEAVE_OUT}, "avatar_id", "'avatar_id' is required."),
     ({"avatar_id": ""}, "avatar_id", "'avatar_id' must not be empty."),
     ({"avatar_id": 7}, "avatar_id", "'avatar_id' must be a valid string."),

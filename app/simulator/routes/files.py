@@ -7,7 +7,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, PlainTextResponse, Response
 
-from app.simulator.media import subtitles, thumbnail
+from app.simulator.media import gif, subtitles, thumbnail
 from app.simulator.routes.pages import WorldDep
 from app.simulator.videos import over
 from app.simulator.world import World
@@ -35,6 +35,8 @@ def _video(world: World, video_id: str, name: str) -> Response | None:
         return Response(subtitles(row["script"], row["duration"]), media_type="application/x-subrip")
     if name == "thumbnail.jpg":
         return Response(thumbnail(Path(row["photo"])), media_type="image/jpeg")
+    if name == "gif.gif":
+        return Response(gif(Path(row["photo"])), media_type="image/gif")
     return _file(Path(row["film"]))
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from app.simulator.bodies import AvatarVideo, ImageVideo, VideoBody, kind_of, read
-from app.simulator.casting import cast_video
 from app.simulator.errors import invalid
 from app.simulator.gate import call_of
 from app.simulator.jobs import Job, accept
+from app.simulator.kinds import cast_any
 from app.simulator.routes.pages import WorldDep, listing, page_of
-from app.simulator.videos import over, status
+from app.simulator.videos import entry
 
 LARGEST_BULK = 100
 
@@ -25,11 +23,9 @@ router = APIRouter(prefix="/v3/videos")
 async def create_video(request: Request, world: WorldDep) -> Response:
     """Begin a render."""
     call = call_of(request, world)
-    kinds: dict[str, type[VideoBody]] = {"avatar": AvatarVideo, "image": ImageVideo}
 
     async def draft(data: dict[str, Any]) -> Job:
-        body = read(kind_of(data, kinds), data)
-        order, cost = await cast_video(world, body)
+        order, cost, output_format = await cast_any(world, data)
 
         def answer(video_id: str) -> dict[str, Any]:
             named = (
@@ -37,7 +33,7 @@ async def create_video(request: Request, world: WorldDep) -> Response:
                 if world.faults.strike("wrong_video_id", order.text)
                 else video_id
             )
-            return {"video_id": named, "status": "waiting", "output_format": body.output_format or "mp4"}
+            return {"video_id": named, "status": "waiting", "output_format": output_format}
 
         early = False
 
@@ -52,7 +48,7 @@ async def create_video(request: Request, world: WorldDep) -> Response:
                 await world.studio.finished(video_id)
                 await world.callbacks.send_due()
 
-        return Job(title=body.title, cost=cost, save=save, answer=answer, begin=begin)
+        return Job(title=order.title, cost=cost, save=save, answer=answer, begin=begin)
 
     return await accept(world, call, draft)
 
@@ -70,16 +66,20 @@ async def list_videos(request: Request, world: WorldDep) -> dict[str, Any]:
 @router.get("/statuses")
 async def list_statuses(request: Request, world: WorldDep) -> dict[str, Any]:
     """Many statuses at once."""
-    ids = [part for part in request.query_params.get("video_ids", "").split(",") if part]
-    if not ids:
+    ids, batch_ids = (
+        [part for part in request.query_params.get(name, "").split(",") if part]
+        for name in ("video_ids", "batch_ids")
+    )
+    if not ids and not batch_ids:
         raise invalid("video_ids", "'video_ids' is required.")
-    if len(ids) > LARGEST_BULK:
+    if len(ids) + len(batch_ids) > LARGEST_BULK:
         raise invalid("video_ids", f"'video_ids' must name at most {LARGEST_BULK} videos.")
     marks = ", ".join("?" * len(ids))
     found = world.store.all(f"SELECT * FROM videos WHERE deleted = 0 AND id IN ({marks})", *ids)  # noqa: S608
     rows = {row["id"]: row for row in found}
     now = world.now()
-    return {"data": [_entry(video_id, rows.get(video_id), now) for video_id in ids]}
+    entries = [entry(video_id, rows.get(video_id), now, *world.batches.place(video_id)) for video_id in ids]
+    return {"data": entries + [it for batch_id in batch_ids for it in world.batches.entries(batch_id, now)]}
 
 
 @router.get("/{video_id}")
@@ -93,11 +93,3 @@ async def delete_video(video_id: str, world: WorldDep) -> dict[str, Any]:
     """Delete for ever; a second time answers 404."""
     world.videos.delete(video_id)
     return {"data": {"id": video_id, "deleted": True}}
-
-
-def _entry(video_id: str, row: sqlite3.Row | None, now: float) -> dict[str, Any]:
-    word = "not_found" if row is None else status(row, now).replace("pending", "queued")
-    error = None
-    if row is not None and row["failure_code"] and over(row, now):
-        error = {"code": row["failure_code"], "message": row["failure_message"]}
-    return {"video_id": video_id, "status": word, "error": error, "batch_id": None, "item_index": None}
