@@ -109,6 +109,8 @@ LATER_OPERATIONS = {
     ("GET", "/v3/voices/{voice_id}"): "voices could only be listed",
     # Without this line the file takes "statuses" for a video's id.
     ("GET", "/v3/videos/statuses"): "no status of many videos at once",
+    ("POST", "/v3/videos/batches"): "no batches",
+    ("GET", "/v3/videos/batches/{batch_id}"): "no batches",
 }
 # The error page names these; the file declares 400, 401, 429 and, on some operations, 404.
 LATER_STATUSES = frozenset({402, 403, 404, 409, 413, 500, 502, 503, 504})

@@ -109,7 +109,16 @@ PROMPT = {
     "avatar_id": "l1",
 }
 
+BATCH = {
+    "videos": [SHORT],
+    "title": "Monday",
+    "folder_id": "f1",
+    "callback_url": "https://example.com/done",
+    "callback_id": "job-1",
+}
+
 VIDEOS = ("POST", "/v3/videos")
+BATCHES = ("POST", "/v3/videos/batches")
 AVATARS = ("POST", "/v3/avatars")
 RENAME = ("PATCH", "/v3/avatars/looks/l1")
 UPLOAD = ("POST", "/v3/assets")
@@ -137,6 +146,7 @@ REQUESTS: list[tuple[str, str, Any]] = [
     ),
     (*VIDEOS, SHORT | {"output_format": "webm", "background": None}),
     (*VIDEOS, SHORT | STARFISH),
+    (*BATCHES, BATCH),
     (*AVATARS, PHOTO),
     (*AVATARS, PHOTO | {"type": "digital_twin"}),
     (*AVATARS, PROMPT),
@@ -154,6 +164,7 @@ READS = [
     "/v3/voices/v1",
     "/v3/videos?limit=100&token=t&folder_id=f&title=gr",
     "/v3/videos/v1",
+    "/v3/videos/batches/b1?limit=100&token=t",
     "/v3/videos/statuses?video_ids=v1%2Cv2&batch_ids=b1",
     "/v3/users/me",
 ]
@@ -228,6 +239,16 @@ FAILED_VIDEO = {
     "failure_message": "Timed out",
 }
 STATUS = {"video_id": "v1", "status": "not_found", "error": None, "batch_id": "b1", "item_index": 0}
+BATCH_CREATED = {"batch_id": "b1", "status": "processing", "total_items": 1}
+BATCH_READ = {
+    "batch_id": "b1",
+    "status": "completed",
+    "counts_by_status": {"completed": 1},
+    "total_items": 1,
+    "items": [{"item_index": 0, "video_id": "v1", "status": "completed", "error": None, "batch_id": None}],
+    "has_more": False,
+    "next_token": None,
+}
 OWNER = {"username": "me", "email": None, "first_name": None, "last_name": "Lee"}
 WALLET = {
     "billing_type": "wallet",
@@ -269,6 +290,8 @@ ANSWERS: list[tuple[str, str, Any]] = [
     ("GET", "/v3/videos/v1", {"data": VIDEO}),
     ("GET", "/v3/videos/v1", {"data": FAILED_VIDEO}),
     ("GET", "/v3/videos/statuses", page(STATUS)),
+    (*BATCHES, {"data": BATCH_CREATED}),
+    ("GET", "/v3/videos/batches/b1", {"data": BATCH_READ}),
     ("DELETE", "/v3/videos/v1", {"data": {"id": "v1", "deleted": True}}),
     ("GET", "/v3/users/me", {"data": OWNER | WALLET}),
     ("GET", "/v3/users/me", {"data": OWNER | PLAN}),
@@ -299,4 +322,8 @@ SUCCEEDED = {
 FAILED = {
     "event_type": "avatar_video.fail",
     "event_data": {"video_id": "v1", "msg": "Timed out", "callback_id": None},
+}
+FINISHED = {
+    "event_type": "batch.finished",
+    "event_data": {"batch_id": "b1", "status": "completed", "counts_by_status": {"completed": 1}},
 }

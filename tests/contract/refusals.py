@@ -123,6 +123,10 @@ REFUSED_REQUESTS: list[tuple[Message, str]] = [
         scene(type="avatar_video", input=ok.SCENE_AVATAR | {"background": {"type": "image"}}),
         "background.type",
     ),
+    *(((*ok.BATCHES, {"videos": videos}), "$.videos") for videos in ([], [ok.SHORT] * 1001, None)),
+    ((*ok.BATCHES, {"videos": [ok.SHORT, ok.SHORT | {"fit": "x"}]}), "$.videos[1].fit"),
+    ((*ok.BATCHES, ok.BATCH | {"videos_ids": []}), "'videos_ids' was unexpected"),
+    *((get(f"/v3/videos/batches/b1?limit={limit}"), "$.limit") for limit in (0, 101)),
     ((*ok.AVATARS, ok.PHOTO | {"type": "video"}), "$.type: 'video' is none of photo, digital_twin, prompt"),
     ((*ok.AVATARS, ok.PROMPT | {"prompt": "x" * 1001}), "$.prompt"),
     ((*ok.AVATARS, ok.PROMPT | {"reference_images": [ok.LINK] * 4}), "$.reference_images"),
@@ -161,6 +165,7 @@ def told(path: str, **changes: Any) -> tuple[str, int, Any]:
         "/v3/voices/v1": {**ok.CLONED_VOICE},
         "/v3/videos/v1": {**ok.VIDEO},
         "/v3/users/me": {**ok.OWNER, **ok.WALLET},
+        "/v3/videos/batches/b1": {**ok.BATCH_READ},
     }
     return path, 200, {"data": bodies[path] | changes}
 
@@ -180,6 +185,14 @@ REFUSED_ANSWERS: list[tuple[tuple[str, int, Any], str]] = [
     (told("/v3/videos/v1", failure_code="late"), "$.data.failure_code"),
     (told("/v3/videos/v1", failure_message="late"), "$.data.failure_message"),
     (("/v3/videos/statuses", 200, ok.page(ok.STATUS | {"status": "pending"})), "$.data[0].status"),
+    (told("/v3/videos/batches/b1", status="done"), "$.data.status"),
+    (told("/v3/videos/batches/b1", counts_by_status={"completed": -1}), "$.data.counts_by_status.completed"),
+    (told("/v3/videos/batches/b1", total_items=-1), "$.data.total_items"),
+    (told("/v3/videos/batches/b1", has_more=True), "$.data.next_token"),
+    (
+        told("/v3/videos/batches/b1", items=[{"item_index": -1, "status": "failed"}]),
+        "$.data.items[0].item_index",
+    ),
     (told("/v3/avatars/looks/l1", avatar_type="video_avatar"), "$.data.avatar_type"),
     (told("/v3/avatars/looks/l1", status="completed"), "$.data.status: 'failed' was expected"),
     (told("/v3/avatars/looks/l1", status="ready", error=None), "$.data.status"),

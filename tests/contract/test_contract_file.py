@@ -23,6 +23,8 @@ OPERATIONS = {
     "/v3/voices/{voice_id}": "GET",
     "/v3/videos": "POST GET",
     "/v3/videos/{video_id}": "GET DELETE",
+    "/v3/videos/batches": "POST",
+    "/v3/videos/batches/{batch_id}": "GET",
     "/v3/videos/statuses": "GET",
     "/v3/users/me": "GET",
 }
@@ -56,6 +58,9 @@ NEEDED = (
     "data data.id data.status",
     "data data.id data.status",
     "data data.0.status",
+    "data data.batch_id",
+    "data data.batch_id data.status data.counts_by_status data.total_items data.items data.items.0.item_index"
+    " data.items.0.status data.has_more data.next_token",
     "data data.id data.deleted",
     IDENTITY + "data.wallet data.wallet.currency data.wallet.auto_reload.enabled",
     IDENTITY + "data.subscription data.subscription.plan data.subscription.credits",
@@ -90,6 +95,7 @@ NEEDED_OF_CALLERS: list[tuple[Message, str]] = [
         "type scenes scenes.0.type scenes.0.source scenes.0.source.type scenes.0.source.url scenes.0.duration"
         " scenes.1.type scenes.1.source scenes.1.source.type scenes.1.source.asset_id",
     ),
+    ((*ok.BATCHES, ok.BATCH), "videos videos.0.type videos.0.avatar_id videos.0.script"),
     ((*ok.AVATARS, ok.PHOTO), "type name file file.type file.url"),
     ((*ok.AVATARS, ok.PHOTO | {"file": ok.ASSET_ID}), "type name file file.type file.asset_id"),
     ((*ok.AVATARS, ok.PROMPT | {"reference_images": None}), "type name prompt"),
@@ -208,7 +214,13 @@ def test_the_webhook_body_is_checked_in_every_part(body: dict[str, Any]) -> None
 
 
 def test_other_events_may_carry_what_they_like() -> None:
-    assert ours().webhook_faults({"event_type": "batch.finished", "event_data": {"batch_id": "b1"}}) == []
+    assert ours().webhook_faults({"event_type": "live_avatar.success", "event_data": {"any": "thing"}}) == []
+
+
+def test_the_word_of_a_batch_is_checked_in_every_part() -> None:
+    assert ours().webhook_faults(ok.FINISHED) == []
+    assert all(ours().webhook_faults(wrong) for _, wrong in variations.of_another_type(ok.FINISHED))
+    assert missing(ok.FINISHED, ours().webhook_faults) == {"event_type", "event_data", "event_data.batch_id"}
 
 
 def objects(node: object) -> Iterator[dict[str, Any]]:

@@ -11,13 +11,26 @@ import pytest
 from app.context import Context
 from app.heygen.client import HeyGen
 from app.heygen.errors import Refused
-from tests.api.callers import LOOK, PHOTO, PORTRAIT, VIDEO, VOICE, render
+from tests.api.callers import LOOK, PHOTO, PORTRAIT, VIDEO, VOICE, at_heygen, render
 from tests.clocks import ManualClock
 from tests.contract.contract import ours
 from tests.contract.exchanges import Exchanges
 from tests.services import Receiver
 
 PICTURE = {"type": "image", "image": PORTRAIT, "script": "Hello.", "voice_id": VOICE}
+CINEMATIC = {
+    "type": "cinematic_avatar",
+    "prompt": "They meet.",
+    "avatar_id": [LOOK],
+    "references": [PORTRAIT],
+}
+STUDIO = {
+    "type": "studio",
+    "scenes": [
+        {"type": "avatar_video", "input": {"type": "avatar", "avatar_id": LOOK, "script": "Hello."}},
+        {"type": "image", "source": PORTRAIT, "duration": 2},
+    ],
+}
 FAILING = VIDEO | {"script": "[[fail: rendering_failed]] Hello."}
 NOBODY = "0" * 32
 
@@ -34,7 +47,7 @@ async def photo() -> AsyncIterator[bytes]:
 
 
 async def test_our_client_and_the_simulator_keep_the_contract(
-    heygen: HeyGen, exchanges: Exchanges, clock: ManualClock
+    heygen: HeyGen, heygen_url: str, exchanges: Exchanges, clock: ManualClock
 ) -> None:
     size = PHOTO.stat().st_size
     asset_id = await heygen.upload_asset(photo(), filename="a.png", mime="image/png", size=size, key="upload")
@@ -51,13 +64,19 @@ async def test_our_client_and_the_simulator_keep_the_contract(
     await heygen.users_me()
     made = [
         await heygen.create("/v3/videos", json.dumps(video).encode(), f"video-{number}")
-        for number, video in enumerate((VIDEO, VIDEO | {"avatar_id": look.id}, PICTURE))
+        for number, video in enumerate((VIDEO, VIDEO | {"avatar_id": look.id}, PICTURE, CINEMATIC, STUDIO))
     ]
+    async with at_heygen(heygen_url) as direct:
+        direct.event_hooks["response"].append(exchanges.keep)
+        batch = (await direct.post("/v3/videos/batches", json={"videos": [VIDEO], "title": "One"})).json()
+    batch_id = batch["data"]["batch_id"]
     clock.advance(timedelta(minutes=10))
     await heygen.video_statuses([video.id for video in made])
     for video in made:
         assert (await heygen.get_video(video.id)).status == "completed"
     await heygen.list_videos(title="Greeting", limit=2)
+    assert [entry["status"] for entry in await heygen.batch_statuses([batch_id])] == ["completed"]
+    assert (await heygen.get_batch(batch_id, limit=100))["status"] == "completed"
     await heygen.delete_video(made[0].id)
     await heygen.delete_look(look.id)
     for wrong in ({}, {"type": "avatar", "avatar_id": NOBODY, "script": "Hello.", "voice_id": VOICE}):
@@ -82,6 +101,8 @@ async def test_our_client_and_the_simulator_keep_the_contract(
         "GET /v3/users/me",
         "POST /v3/videos",
         "GET /v3/videos",
+        "POST /v3/videos/batches",
+        "GET /v3/videos/batches/{batch_id}",
         "GET /v3/videos/statuses",
         "GET /v3/videos/{video_id}",
         "DELETE /v3/videos/{video_id}",
@@ -104,8 +125,10 @@ async def test_our_api_keeps_the_contract(
     hook = {"callback_url": receiver.url, "callback_id": "4711"}
     videos = [
         (await api.post("/v3/videos", json=video | hook)).json()["data"]["video_id"]
-        for video in (VIDEO, VIDEO | {"avatar_id": look_id}, PICTURE, FAILING)
+        for video in (VIDEO, VIDEO | {"avatar_id": look_id}, PICTURE, STUDIO, FAILING)
     ]
+    videos.append((await api.post("/v3/videos", json=CINEMATIC)).json()["data"]["video_id"])
+    batch = (await api.post("/v3/videos/batches", json={"videos": [VIDEO]} | hook)).json()["data"]
     unfinished = (await api.post("/v3/videos", json=VIDEO)).json()["data"]["video_id"]
     paths = [
         f"/v3/assets/{asset_id}",
@@ -121,6 +144,8 @@ async def test_our_api_keeps_the_contract(
         "/v3/users/me",
         "/v3/videos?limit=2",
         f"/v3/videos/statuses?video_ids={','.join((*videos, NOBODY))}",
+        f"/v3/videos/statuses?batch_ids={batch['batch_id']}",
+        f"/v3/videos/batches/{batch['batch_id']}?limit=1",
         *(f"/v3/videos/{video_id}" for video_id in (*videos, unfinished)),
         # refused
         f"/v3/videos/{NOBODY}",
@@ -146,5 +171,9 @@ async def test_our_api_keeps_the_contract(
     assert exchanges.statuses == {200, 400, 401, 404}
     assert exchanges.seen == {str(operation) for operation in ours().operations()} - NOT_SERVED
     told = [json.loads(body) for body in receiver.bodies]
-    assert {event["event_type"] for event in told} == {"avatar_video.success", "avatar_video.fail"}
+    assert {event["event_type"] for event in told} == {
+        "avatar_video.success",
+        "avatar_video.fail",
+        "batch.finished",
+    }
     assert [fault for event in told for fault in ours().webhook_faults(event)] == []

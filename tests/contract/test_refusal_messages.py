@@ -30,6 +30,8 @@ async def test_every_refusal_of_the_simulator_keeps_the_contract(
         for thing in THINGS[1:]:
             await heygen.get(f"/v3/{thing}?limit=0")
         await heygen.delete(f"{CREATE}/{NOBODY}")
+        await heygen.get(f"{CREATE}/batches/{NOBODY}")
+        await heygen.post(f"{CREATE}/batches", json={"videos": [VIDEO, {}]})
         await heygen.get("/v3/users/me", headers={"x-api-key": ""})
         made = (await heygen.post("/v3/avatars", json=LOOK)).json()["data"]["avatar_item"]["id"]
         await heygen.post(CREATE, json=VIDEO | {"avatar_id": made})  # 409, it is in training
@@ -58,6 +60,8 @@ async def test_every_refusal_of_our_api_keeps_the_contract(
             await api.get(f"/v3/{thing}?limit=0")
         await asyncio.gather(api.delete(f"{CREATE}/{NOBODY}"), api.delete(f"/v3/assets/{NOBODY}"))
         await api.get("/v3/videos/statuses?video_ids=")
+        await api.get(f"{CREATE}/batches/{NOBODY}")
+        await api.post(f"{CREATE}/batches", json={"videos": [VIDEO, {}]})
         await api.post("/v3/assets", files={"file": ("a.txt", b"just text")})
         await api.post("/v3/avatars", json=LOOK | {"name": ""})
         await api.post(CREATE, json=VIDEO | {"script": "x" * 2_200_000})
