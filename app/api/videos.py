@@ -7,6 +7,7 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
+from pydantic import WithJsonSchema
 from sqlalchemy import case, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -46,6 +47,9 @@ router = APIRouter(prefix="/v3/videos")
 
 MOST_IDS = 100
 """In one question for statuses, as at HeyGen."""
+
+# Any text may be an id: a query that is there is never null.
+Ids = Annotated[list[str] | None, WithJsonSchema({"type": "array", "items": {"type": "string"}})]
 
 DELETED_KNOWN = timedelta(hours=24)
 """How long a repeated DELETE is told that it is done: the answer to the first one may have been lost."""
@@ -101,8 +105,8 @@ async def get_videos(
 async def get_statuses(
     ctx: ContextDep,
     caller: CallerDep,
-    video_ids: Annotated[list[str] | None, Query()] = None,
-    batch_ids: Annotated[list[str] | None, Query()] = None,
+    video_ids: Annotated[Ids, Query()] = None,
+    batch_ids: Annotated[Ids, Query()] = None,
 ) -> Response:
     """The status of up to 100 videos and batches, in the order asked; of a batch, that of each of its items."""
     videos, batches = _ids(video_ids), _ids(batch_ids)

@@ -12,7 +12,18 @@ from sqlmodel import col
 from app.context import Context
 from app.models import Account, Batch, Event, Job
 from app.simulator.app import Simulator
-from tests.api.callers import LOOK, PHOTO, PORTRAIT, STUDIO_LOOK, VIDEO, VOICE, caller, error_of, render
+from tests.api.callers import (
+    LOOK,
+    PHOTO,
+    PORTRAIT,
+    STUDIO_LOOK,
+    VIDEO,
+    VOICE,
+    at_heygen,
+    caller,
+    error_of,
+    render,
+)
 from tests.clocks import ManualClock
 from tests.services import Receiver, serving
 
@@ -182,14 +193,23 @@ async def test_one_bad_item_stores_none_and_every_fault_is_named(
 
 @pytest.mark.parametrize("engine_name", ["sqlite"])
 async def test_a_batch_of_another_tenant_does_not_exist_and_one_of_heygens_is_shown_to_its_account(
-    api: httpx.AsyncClient, served: Context, account: Account, simulator: Simulator
+    api: httpx.AsyncClient, served: Context, account: Account, heygen_url: str
 ) -> None:
     made = await create(api, VIDEO)
+    async with at_heygen(heygen_url) as direct:
+        theirs = await create(direct, VIDEO, VIDEO)
     async with caller(served, account, "other") as other:
         assert error_of(await other.get(f"{BATCHES}/{made['batch_id']}")) == (404, "resource_not_found", None)
         asked = {"batch_ids": made["batch_id"]}
         (entry,) = (await other.get("/v3/videos/statuses", params=asked)).json()["data"]
         assert (entry["status"], entry["video_id"]) == ("not_found", None)
+        assert (await other.get(f"{BATCHES}/{theirs['batch_id']}")).status_code == 404
+    page = await read(api, theirs["batch_id"], limit=1)
+    assert (page["total_items"], len(page["items"]), page["has_more"]) == (2, 1, True)
+    assert len((await read(api, theirs["batch_id"], token=page["next_token"]))["items"]) == 1
+    asked = {"batch_ids": f"{made['batch_id']},{theirs['batch_id']}"}
+    entries = (await api.get("/v3/videos/statuses", params=asked)).json()["data"]
+    assert [entry["batch_id"] for entry in entries] == [made["batch_id"], *[theirs["batch_id"]] * 2]
     assert error_of(await api.get(f"{BATCHES}/{NOBODY}")) == (404, "resource_not_found", None)
 
 

@@ -25,7 +25,7 @@ from app.database import Database
 from app.secrets import Secrets
 from app.simulator.app import Options, Simulator
 from app.simulator.server import running
-from tests.api.callers import LOOK, PHOTO, PORTRAIT, VOICE, caller, create_video, render
+from tests.api.callers import LOOK, PHOTO, PORTRAIT, VIDEO, VOICE, caller, create_video, render
 from tests.clocks import ManualClock
 from tests.conftest import START, empty
 from tests.factories import make_account
@@ -113,12 +113,14 @@ async def furnish(api: httpx.AsyncClient, served: Context, clock: ManualClock) -
     photo = {"type": "photo", "name": "Sarah", "file": PORTRAIT}
     made = (await api.post("/v3/avatars", json=photo)).json()["data"]
     video_id = await create_video(api)
+    batch = (await api.post("/v3/videos/batches", json={"videos": [VIDEO]})).json()["data"]
     await render(served, clock)
     return {
         "asset_id": upload.json()["data"]["asset_id"],
         "look_id": made["avatar_item"]["id"],
         "group_id": made["avatar_group"]["id"],
         "video_id": video_id,
+        "batch_id": batch["batch_id"],
         "voice_id": VOICE,
     }
 

@@ -13,6 +13,7 @@ from app.models import Account, Group
 from tests.api.callers import (
     PHOTO,
     PORTRAIT,
+    VIDEO,
     caller,
     create_video,
     error_of,
@@ -75,6 +76,7 @@ async def owned_ids(api: httpx.AsyncClient, served: Context, clock: ManualClock)
     body = {"type": "photo", "name": "Sarah", "file": PORTRAIT}
     made = (await api.post("/v3/avatars", json=body)).json()["data"]["avatar_item"]
     video_id = await create_video(api)
+    batch = (await api.post("/v3/videos/batches", json={"videos": [VIDEO]})).json()["data"]
     for _ in range(2):
         await render(served, clock)
     look = (await api.get(f"/v3/avatars/looks/{made['id']}")).json()["data"]
@@ -88,6 +90,7 @@ async def owned_ids(api: httpx.AsyncClient, served: Context, clock: ManualClock)
         "look_id": [look["id"], look["greenroom"]["heygen_avatar_id"]],
         "group_id": [group.id, group.heygen_group_id or ""],
         "video_id": [video_id, video["greenroom"]["heygen_video_id"]],
+        "batch_id": [batch["batch_id"]],
     }
 
 
@@ -118,6 +121,7 @@ async def test_the_ids_of_another_tenant_answer_exactly_as_unknown_ones(
             ("look_id", "/v3/avatars/looks/"),
             ("group_id", "/v3/avatars/"),
             ("video_id", "/v3/videos/"),
+            ("batch_id", "/v3/videos/batches/"),
         ):
             for own_id in owned[name]:
                 assert (await owner.get(path + own_id)).status_code == 200, (path, own_id)

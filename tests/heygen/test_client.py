@@ -241,6 +241,16 @@ async def test_no_ids_need_no_call_and_too_many_are_a_mistake(connect: Connect) 
         assert server.connections == 0
 
 
+async def test_batches_are_read_as_heygen_tells_them(connect: Connect) -> None:
+    entries = [{"video_id": "a", "status": "queued", "batch_id": "b"}, "rubbish"]
+    async with says({"data": entries}) as server:
+        assert await connect(server.url).batch_statuses(["b", "c"]) == entries[:1]
+        assert (await only_request(server)).line == "GET /v3/videos/statuses?batch_ids=b%2Cc HTTP/1.1"
+    async with says({"data": {"batch_id": "b"}}) as server:
+        assert await connect(server.url).get_batch("b", limit=5, token="t") == {"batch_id": "b"}
+        assert (await only_request(server)).line == "GET /v3/videos/batches/b?limit=5&token=t HTTP/1.1"
+
+
 async def test_lists_send_the_filters_that_are_set(connect: Connect) -> None:
     async with says({"data": [{"id": "a"}], "has_more": True, "next_token": "t2"}) as server:
         heygen = connect(server.url)

@@ -1,6 +1,7 @@
 """The guards of the core, each with what the code would be without it, and the tests that notice."""
 
 from tests.mutants.accounts import ACCOUNTS_MUTANTS, NOTICES_MUTANTS, PLACES_MUTANTS
+from tests.mutants.batches import BATCH_MUTANTS
 from tests.mutants.boundaries import BOUNDARY_MUTANTS
 from tests.mutants.edges import (
     CALLBACKS_MUTANTS,
@@ -44,6 +45,7 @@ AREAS = {
     "polls": POLLS_MUTANTS,
     "gates": GATES_MUTANTS,
     "deliveries": DELIVERIES_MUTANTS,
+    "batches": BATCH_MUTANTS,
     "boundaries": BOUNDARY_MUTANTS,
     "simulation": SIMULATION_MUTANTS,
     "machine": MACHINE_MUTANTS,

@@ -72,6 +72,8 @@ STEPS = {
     "read_by_heygens_id": "jobs_heygen",
     "list": "jobs_of_tenant",
     "statuses": "jobs_heygen",
+    "batch": "jobs_of_batch",
+    "batch_statuses": "jobs_of_batch",
     "content": "files",
     "delete": "jobs",
 }
@@ -179,6 +181,12 @@ async def count_queue(ctx: Context, video: Job) -> bool:
     return True
 
 
+async def read_batch(api: httpx.AsyncClient, path: str) -> httpx.Response:
+    """Make a small batch and read it."""
+    made = (await api.post("/v3/videos/batches", json={"videos": [VIDEO, VIDEO]})).json()["data"]
+    return await api.get(path.format(made["batch_id"]))
+
+
 def steps(bench: Bench, api: httpx.AsyncClient, video: Job) -> dict[str, Callable[[], Awaitable[Any]]]:
     """Everything that happens often, with something to do for each."""
     ctx = bench.context
@@ -207,6 +215,8 @@ def steps(bench: Bench, api: httpx.AsyncClient, video: Job) -> dict[str, Callabl
         "read_by_heygens_id": lambda: api.get(f"/v3/videos/{video.heygen_id}"),
         "list": lambda: api.get("/v3/videos"),
         "statuses": lambda: api.get(f"/v3/videos/statuses?video_ids={video.id},{video.heygen_id}"),
+        "batch": lambda: read_batch(api, "/v3/videos/batches/{}"),
+        "batch_statuses": lambda: read_batch(api, "/v3/videos/statuses?batch_ids={}"),
         "content": lambda: api.get(f"/v3/videos/{video.id}/content"),
         "delete": lambda: api.delete(f"/v3/videos/{video.id}"),
     }
