@@ -13,6 +13,7 @@ from app.simulator.catalog import Voice, find_voice
 from app.simulator.errors import Refused, invalid, not_found
 from app.simulator.faults import without_magic
 from app.simulator.filming import FilmRequest
+from app.simulator.looks import failure_of
 from app.simulator.looks import status as look_status
 from app.simulator.media import AUDIO, IMAGES, picture_size, speech_seconds
 from app.simulator.renders import frame_size
@@ -94,14 +95,16 @@ async def _person(world: World, body: VideoBody) -> Person:
 def _readiness(world: World, look: sqlite3.Row, text: str) -> tuple[str, str] | None:
     state = look_status(look, world.now())
     if state == "failed":
-        raise Refused(400, NOT_USABLE, look["failure"], "avatar_id")
-    if state != "processing":
+        raise Refused(400, NOT_USABLE, failure_of(look)["message"], "avatar_id")
+    if state not in {"processing", "pending_consent"}:
         return None
-    unready = world.faults.strike("look_unready", text) or {"answer": "not_ready"}
+    unready = world.faults.strike("look_unready", text) or {"answer": state}
     if unready["answer"] == "not_found":
         raise not_found("avatar", look["id"])
     if unready["answer"] == "late":
         return NOT_USABLE, "The avatar was not ready."
+    if unready["answer"] == "pending_consent":
+        raise Refused(400, "avatar_consent_required", "This avatar is waiting for consent.", "avatar_id")
     raise Refused(409, "resource_not_ready", "The avatar is still processing.", "avatar_id")
 
 

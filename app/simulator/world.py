@@ -11,6 +11,7 @@ import httpx
 
 from app.simulator.answers import Answers, Call
 from app.simulator.callbacks import Callbacks
+from app.simulator.consents import Consents
 from app.simulator.faults import Faults
 from app.simulator.links import Links
 from app.simulator.looks import Looks
@@ -69,6 +70,7 @@ class World:
         self.record = Record(self.store)
         self.links = Links(self.store.secret())
         self.sources = Sources(self.store)
+        self.consents = Consents(self.store, self.faults)
         self.looks = Looks(self.store, self.faults, self.links)
         self.callbacks = Callbacks(
             *(self.store, self.faults, self.links, self.now, lambda: self.called_as),
@@ -99,6 +101,10 @@ class World:
             self.looks.finish(job_id, self.now())
         else:
             self.videos.finish(job_id, self.now())
+
+    def decide(self, group_id: str, *, approved: bool) -> str | None:
+        """Give or refuse the consent to a twin; where its page leads then. Raises Refused (404)."""
+        return self.consents.decide(group_id, approved=approved, now=self.now(), seconds=self.look_seconds)
 
     def stats(self) -> dict[str, int]:
         """Numbers for people and tests."""
