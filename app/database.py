@@ -2,7 +2,7 @@
 
 import fcntl
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -21,6 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
+IDS_AT_ONCE = 500
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 
 transaction_open: ContextVar[bool] = ContextVar("transaction_open", default=False)
@@ -128,6 +129,13 @@ class Database:
         # A newer schema is fine: during a deploy the old code runs beside it for a while.
         if current is None or (current in known and current != head):
             raise SchemaBehind("the database schema is behind this version; run: greenroom migrate")
+
+
+def portions(ids: Iterable[str]) -> Iterator[list[str]]:
+    """The ids, each once, in as many lists as statements are needed: one holds only so many parameters."""
+    rest = list(dict.fromkeys(ids))
+    for start in range(0, len(rest), IDS_AT_ONCE):
+        yield rest[start : start + IDS_AT_ONCE]
 
 
 @contextmanager

@@ -16,10 +16,19 @@ class StoredRequest:
     callback_token: str
     look_id: str | None = None  # a look of ours, to become `avatar_id`
     group_id: str | None = None  # a group of ours, to become `avatar_group_id`
+    looks: Sequence[
+        tuple[Sequence[str], str]
+    ] = ()  # (path within the body, id of a look of ours), where not the above
     assets: Sequence[tuple[Sequence[str], str]] = ()  # (path within the body, id of an asset of ours)
     unchecked: Sequence[
         tuple[str, str]
     ] = ()  # ("look" | "voice", HeyGen's id) that still has to prove public
+
+    @property
+    def every_look(self) -> Sequence[tuple[Sequence[str], str]]:
+        """(path within the body, id of a look of ours) of all of them."""
+        alone = [(("avatar_id",), self.look_id)] if self.look_id is not None else []
+        return [*alone, *self.looks]
 
     def seal(self, secrets: Secrets) -> bytes:
         """Encrypted for the row."""
@@ -33,10 +42,10 @@ class StoredRequest:
         return cls(**{it.name: stored[it.name] for it in fields(cls) if it.name in stored})
 
 
-def put(body: dict[str, Any], path: Sequence[str], value: str) -> None:
-    """Set the value at a path of keys that exists in the body."""
+def put(body: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    """Set the value at a path of keys, and of indices where it leads through lists, that exists in the body."""
     *parents, last = path
-    inner = body
+    inner: Any = body
     for key in parents:
-        inner = inner[key]
-    inner[last] = value
+        inner = inner[int(key) if isinstance(inner, list) else key]
+    inner[int(last) if isinstance(inner, list) else last] = value

@@ -12,9 +12,9 @@ from pydantic.json_schema import models_json_schema
 
 from app.api.answer_schemas import Refusal
 from app.api.avatar_requests import AvatarRequest
-from app.api.video_requests import AvatarVideo, ImageVideo
+from app.api.video_bodies import KINDS
 
-BODIES: tuple[type[BaseModel], ...] = (AvatarVideo, ImageVideo, AvatarRequest)
+BODIES: tuple[type[BaseModel], ...] = (*KINDS.values(), AvatarRequest)
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": Refusal, "description": "Refused; the code says why."},

@@ -272,8 +272,10 @@ def _dotted(location: Iterable[str | int], body: Any) -> str:
     """The field as the caller wrote it: pydantic's location without the tags of its unions."""
     steps: list[str] = []
     here, entered = body, False
-    for step in location:
-        if entered and step in (here.get("type"), here.get("engine_type")):
+    path = tuple(location)
+    for left, step in enumerate(path, 1 - len(path)):
+        # A tag is never the last step: the fault is in a field of what it names.
+        if entered and left < 0 and step in (here.get("type"), here.get("engine_type")):
             entered = False
             continue
         steps.append(str(step))

@@ -1,39 +1,36 @@
-"""What can be known about a wanted video before it is stored: everything a caller could get wrong.
+"""What can be known about wanted videos before they are stored: everything a caller could get wrong.
 
-Tables first, in one short transaction; then HeyGen, from cached reads and within two seconds; the picture last.
+Tables first, in one short transaction; then HeyGen, from cached reads and within two seconds; pictures last.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping
+import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
-
-from app.api.asset_intake import own_asset, take_in
-from app.api.photo_intake import bring_photo
-from app.api.requests import InlineAsset
+from app.api.video_bodies import Speaker
+from app.api.video_files import Assets, Places, bring_pictures, find_assets, own_places
+from app.api.video_looks import (
+    LookFacts,
+    VoiceFacts,
+    heygens_looks,
+    heygens_voices,
+    own_looks,
+    refuse,
+    unusable,
+)
 from app.api.video_requests import VideoRequest
 from app.context import Context
-from app.errors import InvalidParameter, NotFound
-from app.heygen import schemas
-from app.heygen.errors import HeyGenError, Missing
-from app.models import Asset, Job, JobStatus, Look
-from app.photos import sniff
+from app.errors import InvalidParameter
 from app.stored_request import put
 from app.tenancy import Caller
 from app.webhooks.destination import BadDestination, check_url
 
 SOONEST, LATEST = timedelta(minutes=1), timedelta(days=7)
-LOOK_UP_WITHIN = 2.0  # seconds
-ENGINES = frozenset({"avatar_iii", "avatar_iv", "avatar_v"})
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -42,61 +39,36 @@ class Checked:
 
     body: dict[str, Any] = field(hash=False)
     look_id: str | None = None
-    assets: tuple[tuple[tuple[str, ...], str], ...] = ()
+    looks: Places = ()
+    assets: Places = ()
     unchecked: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def look_ids(self) -> list[str]:
+        """Every look of ours that it needs."""
+        return [*filter(None, [self.look_id]), *(look_id for _, look_id in self.looks)]
 
 
 @dataclass(frozen=True, slots=True)
-class LookFacts:
-    """What is known of a look: its own id where it is ours; None for what nobody can tell now."""
+class Known:
+    """What the tables and HeyGen tell of everything that some requests name, by the names they give it."""
 
-    look_id: str | None = None
-    heygen_id: str | None = None
-    has_voice: bool | None = None
-    engines: frozenset[str] = frozenset()
-    unchecked: bool = False
+    looks: Mapping[str, LookFacts]
+    voices: Mapping[str, VoiceFacts]
+    assets: Assets
 
 
 async def check_video(ctx: Context, caller: Caller, request: VideoRequest, now: datetime) -> Checked:
     """The request, ready to be stored; raises InvalidParameter, NotFound, and Unavailable of the photo check."""
-    _check_terms(ctx, caller, request, now)
-    body = dict(request.upstream)
-    async with ctx.database.begin() as session:
-        avatar = await _own_look(session, caller, request.avatar_id, "avatar_id")
-        reference = await _own_look(session, caller, _reference_id(body), "engine.reference_look_id")
-        assets = await _own_assets(session, caller, request)
-    avatar, reference, voice = await asyncio.gather(
-        _look(ctx, caller, request.avatar_id, "avatar_id", avatar),
-        _look(ctx, caller, _reference_id(body), "engine.reference_look_id", reference),
-        _voice(ctx, caller, request.voice_id),
-    )
-    if avatar is not None:
-        _check_fit(request, body, avatar)
-    if reference is not None and reference.look_id is not None:
-        if reference.heygen_id is None:
-            raise _unusable("This reference avatar is not ready yet.", "engine.reference_look_id")
-        body["engine"] = {**body["engine"], "reference_look_id": reference.heygen_id}
-    unchecked = [
-        ("look", heygen_id)
-        for heygen_id, facts in ((request.avatar_id, avatar), (_reference_id(body), reference))
-        if facts is not None and facts.unchecked and heygen_id is not None
-    ]
-    checked = Checked(body, avatar.look_id if avatar else None, assets, (*unchecked, *voice))
-    return await _bring_pictures(ctx, caller, request, checked)
+    check_terms(ctx, caller, request, now)
+    checked = check_named(caller, request, await look_up(ctx, caller, [request]))
+    body, brought = await bring_pictures(ctx, caller, request, checked.body)
+    kept = tuple(place for place in checked.assets if place[0] != ("image", "asset_id"))
+    return replace(checked, body=body, assets=(*kept, *brought))
 
 
-async def still_made(session: AsyncSession, look_id: str | None) -> str | None:
-    """The look, where its making is not over yet.
-
-    The lock holds off its end until our video is stored, so that this end finds the video waiting, or we find the end.
-    """
-    if look_id is None:
-        return None
-    making = select(col(Job.finished_at)).where(col(Job.id) == look_id).with_for_update(read=True)
-    return look_id if await session.scalar(making) is None else None
-
-
-def _check_terms(ctx: Context, caller: Caller, request: VideoRequest, now: datetime) -> None:
+def check_terms(ctx: Context, caller: Caller, request: VideoRequest, now: datetime) -> None:
+    """What the service grants; raises InvalidParameter."""
     connection = ctx.connections.get(caller.account_id)
     if request.test and not (connection is not None and connection.simulated):
         raise InvalidParameter(
@@ -104,13 +76,7 @@ def _check_terms(ctx: Context, caller: Caller, request: VideoRequest, now: datet
             param="test",
         )
     if request.callback_url is not None:
-        try:
-            check_url(request.callback_url, allow_private=ctx.terms.allow_private_destinations)
-        except BadDestination as error:
-            raise InvalidParameter(
-                f"'callback_url' must be a publicly accessible HTTPS URL: {error.message}.",
-                param="callback_url",
-            ) from error
+        check_callback(ctx, request.callback_url)
     deadline = request.greenroom.deadline
     if deadline is not None and not now + SOONEST <= deadline <= now + LATEST:
         raise InvalidParameter(
@@ -118,170 +84,100 @@ def _check_terms(ctx: Context, caller: Caller, request: VideoRequest, now: datet
         )
 
 
-# --- looks and voices ----------------------------------------------------------------------------------------------
-
-
-async def _own_look(
-    session: AsyncSession, caller: Caller, avatar_id: str | None, param: str
-) -> LookFacts | None:
-    """The facts of the tenant's own look, by our id or HeyGen's; None where no row of ours holds the id."""
-    if avatar_id is None:
-        return None
-    rows = select(Look, Job).join(Job, col(Job.id) == col(Look.id))
-    at_heygen = (col(Look.account_id) == caller.account_id, col(Look.heygen_look_id) == avatar_id)
-    row = (await session.execute(rows.where(col(Look.id) == avatar_id))).first()
-    row = row or (await session.execute(rows.where(*at_heygen))).first()
-    if row is None:
-        return None
-    look, making = row
-    if look.tenant_id != caller.tenant_id or look.deleted_at is not None:
-        raise NotFound.avatar(avatar_id, param=param)
-    if making.status in {JobStatus.FAILED, JobStatus.CANCELED}:
-        raise _unusable(making.failure_message or "This avatar could not be made.", param)
-    if look.account_id != caller.account_id:
-        raise _unusable("This avatar belongs to another HeyGen account.", param)
-    if making.status != JobStatus.COMPLETED:
-        return LookFacts(look_id=look.id)
-    facts = look.facts or {}
-    return LookFacts(
-        look_id=look.id,
-        heygen_id=look.heygen_look_id,
-        has_voice=bool(facts.get("default_voice_id")),
-        engines=_engines(facts.get("supported_api_engines")),
-    )
-
-
-async def _look(
-    ctx: Context, caller: Caller, avatar_id: str | None, param: str, own: LookFacts | None
-) -> LookFacts | None:
-    """The facts of a look that is ours, or else HeyGen's own; raises NotFound for one the caller may not see."""
-    if own is not None or avatar_id is None:
-        return own
-    missing = NotFound.avatar(avatar_id, param=param)
-    connection = ctx.connections.get(caller.account_id)
-    look = await _ask(connection.catalog.look(avatar_id), missing) if connection else None
-    if look is None:
-        return LookFacts(unchecked=not caller.account_wide)
-    if look.status is not None and not caller.account_wide:
-        raise missing  # only private looks have a status
-    if schemas.look_state(look) == "failed":
-        raise _unusable(look.error_message or "This avatar could not be made.", param)
-    return LookFacts(
-        has_voice=look.default_voice_id is not None, engines=_engines(look.supported_api_engines)
-    )
-
-
-async def _voice(ctx: Context, caller: Caller, voice_id: str | None) -> tuple[tuple[str, str], ...]:
-    """What the worker still has to check about the voice; raises NotFound for one the caller may not use."""
-    if voice_id is None:
-        return ()
-    missing = NotFound.voice(voice_id, param="voice_id")
-    connection = ctx.connections.get(caller.account_id)
-    voice = await _ask(connection.catalog.voice(voice_id), missing) if connection else None
-    if caller.account_wide:
-        return ()
-    if voice is None:
-        return (("voice", voice_id),)
-    if schemas.is_private_voice(voice):
-        raise missing
-    return ()
-
-
-async def _ask(read: Awaitable[_T], missing: NotFound) -> _T | None:
-    """What HeyGen says; None where it cannot be asked now, which is no reason to refuse a job."""
+def check_callback(ctx: Context, callback_url: str) -> None:
+    """Raises InvalidParameter for an address that nothing will be posted to."""
     try:
-        async with asyncio.timeout(LOOK_UP_WITHIN):
-            return await read
-    except Missing as error:
-        raise missing from error
-    except (HeyGenError, TimeoutError):
-        return None
-
-
-def _check_fit(request: VideoRequest, body: Mapping[str, Any], look: LookFacts) -> None:
-    """The look against what is asked of it, as far as it is known."""
-    if request.script is not None and request.voice_id is None and look.has_voice is False:
+        check_url(callback_url, allow_private=ctx.terms.allow_private_destinations)
+    except BadDestination as error:
         raise InvalidParameter(
-            "'voice_id' is required: this avatar has no voice of its own.", param="voice_id"
+            f"'callback_url' must be a publicly accessible HTTPS URL: {error.message}.",
+            param="callback_url",
+        ) from error
+
+
+async def look_up(ctx: Context, caller: Caller, requests: Sequence[VideoRequest]) -> Known:
+    """What can be told of all that they name, each thing asked for once."""
+    look_ids = {named.id for it in requests for named in (*it.looks, *it.references)}
+    async with ctx.database.begin() as session:
+        own = await own_looks(session, caller, look_ids)
+        assets = await find_assets(session, (named.id for it in requests for named in it.assets))
+    theirs, voices = await asyncio.gather(
+        heygens_looks(ctx, caller, sorted(look_ids - own.keys())),
+        heygens_voices(ctx, caller, sorted({named.id for it in requests for named in it.voices})),
+    )
+    return Known(own | theirs, voices, assets)
+
+
+def check_named(caller: Caller, request: VideoRequest, known: Known) -> Checked:
+    """The request against what it names, as far as that is known; raises InvalidParameter and NotFound."""
+    body, looks, unchecked = request.upstream, [], []
+    for named in request.looks:
+        look: LookFacts = refuse(known.looks, named.id, named.path)
+        if look.look_id is not None:
+            looks.append((tuple(named.path.split(".")), look.look_id))
+        unchecked += [("look", named.id)] if look.unchecked else []
+    for named in request.references:
+        reference: LookFacts = refuse(known.looks, named.id, named.path)
+        if reference.look_id is not None and reference.heygen_id is None:
+            raise unusable("This reference avatar is not ready yet.")(named.path)
+        if reference.heygen_id is not None:
+            body = copy.deepcopy(body)
+            put(body, named.path.split("."), reference.heygen_id)
+        unchecked += [("look", named.id)] if reference.unchecked else []
+    for named in request.voices:
+        voice: VoiceFacts = refuse(known.voices, named.id, named.path)
+        unchecked += [("voice", named.id)] if voice.unchecked else []
+    for speaker in request.speakers:
+        _check_fit(speaker, body.get("resolution"), known)
+    alone = request.type == "avatar" and bool(looks)
+    return Checked(
+        body,
+        look_id=looks[0][1] if alone else None,
+        looks=() if alone else tuple(looks),
+        assets=own_places(caller, request, known.assets),
+        unchecked=tuple(dict.fromkeys(unchecked)),
+    )
+
+
+def _check_fit(speaker: Speaker, resolution: str | None, known: Known) -> None:
+    """The look and the voice against what is asked of them."""
+    at, speech, acted = speaker.at, speaker.speech, speaker.acted
+    settings = speech.voice_settings.engine_settings if speech.voice_settings else None
+    voice = known.voices[speech.voice_id] if speech.voice_id is not None else VoiceFacts()
+    if settings is not None and voice.engines and settings.engine_type not in voice.engines:
+        path = f"{at}voice_settings.engine_settings.engine_type"
+        raise InvalidParameter(
+            f"'{path}' must be one that this voice has: {', '.join(sorted(voice.engines))}.", param=path
         )
-    engine = body.get("engine", {}).get("type")
+    if acted is None:
+        return
+    look = known.looks[acted.avatar_id]
+    if speech.script is not None and speech.voice_id is None and look.has_voice is False:
+        raise InvalidParameter(
+            f"'{at}voice_id' is required: this avatar has no voice of its own.", param=f"{at}voice_id"
+        )
+    engine = acted.engine.type if acted.engine is not None else None
     if engine is not None and look.engines and engine not in look.engines:
         raise InvalidParameter(
-            f"'engine' must be one that this avatar supports: {', '.join(sorted(look.engines))}.",
-            param="engine.type",
+            f"'{at}engine' must be one that this avatar supports: {', '.join(sorted(look.engines))}.",
+            param=f"{at}engine.type",
         )
+    _check_kind(speaker, look, engine or "avatar_iv", resolution)
 
 
-def _engines(value: object) -> frozenset[str]:
-    """The engines among HeyGen's words that a request can name; older names tell nothing."""
-    return ENGINES.intersection(value) if isinstance(value, list | tuple) else frozenset()
-
-
-def _reference_id(body: Mapping[str, Any]) -> str | None:
-    reference: str | None = body.get("engine", {}).get("reference_look_id")
-    return reference
-
-
-def _unusable(message: str, param: str) -> InvalidParameter:
-    return InvalidParameter(message, code="avatar_not_usable", param=param)
-
-
-# --- files ---------------------------------------------------------------------------------------------------------
-
-
-async def _own_assets(
-    session: AsyncSession, caller: Caller, request: VideoRequest
-) -> tuple[tuple[tuple[str, ...], str], ...]:
-    """Where in the body assets of ours stand; raises NotFound, and InvalidParameter for the wrong kind of file."""
-    ours = []
-    for path, asset_id in request.assets:
-        if path == "image.asset_id":
-            continue  # looked at as a photo later
-        asset = await own_asset(session, caller, asset_id)
-        if asset is None:
-            if not caller.account_wide or await session.get(Asset, asset_id) is not None:
-                raise NotFound.asset(asset_id, param=path)
-            continue  # HeyGen may know it
-        kind = "audio" if path == "audio_asset_id" else "image"
-        if not asset.mime.startswith(f"{kind}/"):
-            raise InvalidParameter(f"'{path}' must be an {kind} file, not {asset.mime}.", param=path)
-        ours.append((tuple(path.split(".")), asset_id))
-    return tuple(ours)
-
-
-async def _bring_pictures(ctx: Context, caller: Caller, request: VideoRequest, checked: Checked) -> Checked:
-    """Make assets of the pictures that came as URL or inside the request."""
-    body, assets = dict(checked.body), list(checked.assets)
-    if request.image is not None:
-        photo_id = await bring_photo(ctx, caller, request.image, "image")
-        if photo_id is not None:
-            body["image"] = {"type": "asset_id", "asset_id": photo_id}
-            assets.append((("image", "asset_id"), photo_id))
-    for path, picture in request.inline:
-        if path != "image":
-            asset_id = await _keep_picture(ctx, caller, picture, f"{path}.data")
-            body = _with_asset(body, path.split("."), asset_id)
-            assets.append(((*path.split("."), "asset_id"), asset_id))
-    return replace(checked, body=body, assets=tuple(assets))
-
-
-async def _keep_picture(ctx: Context, caller: Caller, picture: InlineAsset, param: str) -> str:
-    """A watermark may be as small as it likes, so it is no photo to check."""
-    mime = sniff(picture.data)
-    if mime != picture.media_type:
+def _check_kind(speaker: Speaker, look: LookFacts, engine: str, resolution: str | None) -> None:
+    """What only avatars made of photos can do, or cannot."""
+    acted, is_photo = speaker.acted, look.avatar_type == "photo_avatar"
+    if acted is None or look.avatar_type is None:
+        return
+    if is_photo and engine == "avatar_iii" and resolution == "4k":
         raise InvalidParameter(
-            f"'{param}' is {mime or 'no picture'}, but declared as {picture.media_type}.", param=param
+            "'resolution' cannot be '4k' for a photo avatar with the engine 'avatar_iii'.", param="resolution"
         )
-
-    async def content() -> AsyncIterator[bytes]:
-        yield picture.data
-
-    return (await take_in(ctx, caller, content(), "picture")).id
-
-
-def _with_asset(body: dict[str, Any], path: list[str], asset_id: str) -> dict[str, Any]:
-    parent, key = path
-    changed = {**body, parent: {**body[parent]}}
-    changed[parent][key] = {"type": "asset_id"}
-    put(changed, (*path, "asset_id"), asset_id)
-    return changed
+    for name in ("motion_prompt", "expressiveness"):
+        moves = is_photo or (name == "motion_prompt" and engine == "avatar_v")
+        if getattr(acted, name) is not None and not moves:
+            path = f"{speaker.at}{name}"
+            raise InvalidParameter(
+                f"'{path}' cannot be used with this avatar and the engine '{engine}'.", param=path
+            )

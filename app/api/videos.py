@@ -24,7 +24,9 @@ from app.api.queue_room import RoomDep
 from app.api.two_phases import Listing
 from app.api.upstream import connection_of, reading
 from app.api.video_answers import tagged, video_view
-from app.api.video_checks import Checked, check_video, still_made
+from app.api.video_bodies import KINDS
+from app.api.video_checks import Checked, check_video
+from app.api.video_looks import still_made
 from app.api.video_reads import (
     Filters,
     find_video,
@@ -33,7 +35,7 @@ from app.api.video_reads import (
     video_at_heygen,
     video_statuses,
 )
-from app.api.video_requests import AvatarVideo, ImageVideo, VideoRequest, parse_video
+from app.api.video_requests import VideoRequest, parse_video
 from app.context import Context
 from app.errors import Conflict, InvalidParameter, NotFound
 from app.lifecycle import By, Canceled, apply, enqueue
@@ -53,7 +55,7 @@ DELETED_KNOWN = timedelta(hours=24)
 @router.post(
     "",
     response_model=answer_schemas.One[answer_schemas.VideoCreated],
-    openapi_extra=creates(AvatarVideo, ImageVideo),
+    openapi_extra=creates(*KINDS.values()),
 )
 async def create_video(
     request: Request, ctx: ContextDep, caller: CallerDep, once: OnceDep, room: RoomDep
@@ -70,7 +72,7 @@ async def create_video(
     job = _job(ctx, caller, wanted, checked)
 
     async def store(session: AsyncSession) -> tuple[str, bytes]:
-        job.waits_for_id = await still_made(session, checked.look_id)
+        job.waits_for_id = min(await still_made(session, checked.look_ids), default=None)
         await enqueue(session, job, By("caller", job.created_at))
         output_format = checked.body.get("output_format", "mp4")
         return job.id, data_bytes({"video_id": job.id, "status": "waiting", "output_format": output_format})
@@ -161,6 +163,7 @@ def _job(ctx: Context, caller: Caller, wanted: VideoRequest, checked: Checked) -
         body=checked.body,
         callback_token=callback_token,
         look_id=checked.look_id,
+        looks=checked.looks,
         assets=checked.assets,
         unchecked=checked.unchecked,
     )

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from app import forecast
 from app.context import Context
 from app.models import Job
+from app.worker.prepare import WITHOUT_CALLBACKS
 
 SHORTEST = 4  # an expected end brings the next look no nearer than this part of the first interval
-WITHOUT_CALLBACKS = "cinematic_avatar"
 
 
 def first(ctx: Context, job: Job) -> timedelta:
@@ -22,7 +22,9 @@ def again(ctx: Context, job: Job, now: datetime) -> timedelta:
 
 
 def _wait(ctx: Context, job: Job, asks: int, age: timedelta) -> timedelta:
-    shortest = ctx.pace.first_poll if job.kind == "video" else ctx.pace.first_look_poll
+    # Of looks and of some videos nobody ever calls back.
+    called_back = job.kind == "video" and job.type not in WITHOUT_CALLBACKS
+    shortest = ctx.pace.first_poll if called_back else ctx.pace.first_look_poll
     scheduled = ctx.jitter(forecast.by_rule(shortest, ctx.pace.slowest_poll, asks, age))
     return forecast.next_look(scheduled, age, _expected(ctx, job), shortest / SHORTEST)
 
@@ -32,7 +34,7 @@ def _expected(ctx: Context, job: Job) -> Sequence[timedelta]:
     spread = ctx.forecast.spread(job.account_id, job.kind, job.type)
     if spread is None:
         return ()
-    if ctx.callback_base is not None and job.kind == "video" and job.type != WITHOUT_CALLBACKS:
+    if ctx.callback_base is not None and job.kind == "video" and job.type not in WITHOUT_CALLBACKS:
         # The callback will tell; a look before nearly all are done would come on top of the one it causes.
         return (spread.nearly_all * forecast.GROWTH,)
     return (spread.half, spread.most, spread.nearly_all)

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -14,6 +15,8 @@ from app.models import Asset, AssetUpload, Group, Job, JobStatus, Look
 from app.stored_request import StoredRequest, put
 
 CALLBACK_PATH = "/callbacks/heygen"
+WITHOUT_CALLBACKS = frozenset({"cinematic_avatar"})
+"""The types of video that HeyGen has no callback fields for: it would refuse them."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ async def prepare(ctx: Context, session: AsyncSession, job: Job, checked: bool =
     """Put HeyGen's ids in the place of ours, as far as the tables know them."""
     request = StoredRequest.unseal(job.request_encrypted or b"", ctx.secrets)
     body = copy.deepcopy(request.body)
-    for translate in (_look, _group):
+    for translate in (_looks, _group):
         found = await translate(session, job, request, body)
         if found is not None:
             return found
@@ -64,18 +67,25 @@ async def prepare(ctx: Context, session: AsyncSession, job: Job, checked: bool =
     return Ready(_complete(ctx, job, request, body))
 
 
-async def _look(
+async def _looks(
     session: AsyncSession, job: Job, request: StoredRequest, body: dict[str, object]
 ) -> Preparation | None:
-    if request.look_id is None:
-        return None
+    """One that can never be used ends the job, whatever the others are waited for."""
+    found = [await _look(session, job, look_id, path, body) for path, look_id in request.every_look]
+    unready = [it for it in found if it is not None]
+    return next((it for it in unready if isinstance(it, Unusable)), unready[0] if unready else None)
+
+
+async def _look(
+    session: AsyncSession, job: Job, look_id: str, path: Sequence[str], body: dict[str, object]
+) -> Preparation | None:
     row = (
         await session.execute(
-            select(Look, Job).join(Job, col(Job.id) == col(Look.id)).where(col(Look.id) == request.look_id)
+            select(Look, Job).join(Job, col(Job.id) == col(Look.id)).where(col(Look.id) == look_id)
         )
     ).first()
     if row is None:
-        return Unusable("avatar_not_found", f"Avatar {request.look_id} not found")
+        return Unusable("avatar_not_found", f"Avatar {look_id} not found")
     look, making = row
     if making.status in {JobStatus.FAILED, JobStatus.CANCELED}:
         return Unusable("avatar_not_usable", making.failure_message or "This avatar could not be made.")
@@ -85,7 +95,7 @@ async def _look(
         return Waits(look.id)
     if look.account_id != job.account_id:
         return Unusable("avatar_not_usable", "This avatar belongs to another HeyGen account.")
-    body["avatar_id"] = look.heygen_look_id
+    put(body, path, look.heygen_look_id)
     return None
 
 
@@ -130,7 +140,7 @@ def _complete(ctx: Context, job: Job, request: StoredRequest, body: dict[str, ob
         body["name"] = with_token(str(body.get("name") or ""), job.title_token)
     else:
         body["title"] = with_token(job.title, job.title_token)
-        if ctx.callback_base is not None:
+        if ctx.callback_base is not None and job.type not in WITHOUT_CALLBACKS:
             body["callback_url"] = f"{ctx.callback_base}{CALLBACK_PATH}/{request.callback_token}"
             body["callback_id"] = job.id
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()

@@ -47,10 +47,11 @@ async def made_lately(ctx: Context, session: AsyncSession, job: Job) -> bool:
     uploaded = select(func.max(col(AssetUpload.uploaded_at))).where(
         col(AssetUpload.account_id) == job.account_id, col(AssetUpload.asset_id).in_(ids)
     )
-    finished = select(col(Job.finished_at)).join(Look, col(Look.id) == col(Job.id))
+    look_ids = [look_id for _, look_id in request.every_look]
+    finished = select(func.max(col(Job.finished_at))).join(Look, col(Look.id) == col(Job.id))
     moments = [
         await session.scalar(uploaded) if ids else None,
-        await session.scalar(finished.where(col(Look.id) == request.look_id)) if request.look_id else None,
+        await session.scalar(finished.where(col(Look.id).in_(look_ids))) if look_ids else None,
     ]
     return any(moment is not None and ctx.clock.now() - moment < LAG for moment in moments)
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.api.requests import InlineAsset, StoredAsset, UrlAsset
-from app.api.video_requests import KEPT_BACK, AvatarVideo, ImageVideo, parse_video
+from app.api.video_bodies import KINDS, AvatarVideo
+from app.api.video_requests import KEPT_BACK, Named, parse_video
 from app.errors import ApiError
 
 AVATAR: dict[str, Any] = {"type": "avatar", "avatar_id": "look", "script": "Hi there!", "voice_id": "voice"}
@@ -20,6 +21,17 @@ IMAGE: dict[str, Any] = {
     "voice_id": "voice",
 }
 INLINE = {"type": "base64", "media_type": "image/jpeg", "data": "aGk="}
+STORED = {"type": "asset_id", "asset_id": "file"}
+CINEMATIC: dict[str, Any] = {"type": "cinematic_avatar", "prompt": "They meet.", "avatar_id": ["a", "b"]}
+ACTOR: dict[str, Any] = {"type": "avatar", "avatar_id": "look", "script": "Hi there!"}
+STUDIO: dict[str, Any] = {
+    "type": "studio",
+    "scenes": [
+        {"type": "avatar_video", "input": ACTOR},
+        {"type": "image", "source": STORED, "duration": 3},
+        {"type": "video", "source": STORED},
+    ],
+}
 
 
 def without(body: dict[str, Any], *keys: str) -> dict[str, Any]:
@@ -30,8 +42,8 @@ def test_the_guides_body_goes_upstream_but_for_its_title() -> None:
     guide = AVATAR | {"title": "Photo Avatar Demo", "resolution": "1080p", "aspect_ratio": "auto"}
     request = parse_video(guide)
     assert request.upstream == without(guide, "title")
-    assert (request.type, request.title, request.avatar_id) == ("avatar", "Photo Avatar Demo", "look")
-    assert (request.script, request.voice_id, request.image) == ("Hi there!", "voice", None)
+    assert (request.type, request.title, request.image) == ("avatar", "Photo Avatar Demo", None)
+    assert (request.looks, request.voices) == ((Named("avatar_id", "look"),), (Named("voice_id", "voice"),))
     assert (request.assets, request.inline, request.test) == ((), (), False)
 
 
@@ -81,6 +93,7 @@ GUIDE_OPTIONS: list[dict[str, Any]] = [
     },
     {"folder_id": "f1"},
     {"folder_id": ""},
+    {"brand_glossary_id": "g1"},
     {"script": "é" * 5_000},
     {"script": 'line\r\n\x1b[31m <break time="1s"/> {{7*7}} \'; DROP'},
 ]
@@ -115,7 +128,7 @@ def test_audio_stands_in_for_script_and_voice(body: dict[str, Any], speech: dict
 
 
 def test_an_avatar_may_leave_the_voice_to_its_look() -> None:
-    assert parse_video(without(AVATAR, "voice_id")).voice_id is None
+    assert parse_video(without(AVATAR, "voice_id")).voices == ()
 
 
 def test_what_is_the_callers_own_business_is_kept_from_heygen() -> None:
@@ -187,7 +200,7 @@ def test_an_older_clients_picture_under_avatar_becomes_an_image_video(
 ) -> None:
     request = parse_video(without(AVATAR, "avatar_id") | old)
     assert request == parse_video(IMAGE | {"image": image})
-    assert (request.type, request.avatar_id) == ("image", None)
+    assert (request.type, request.looks) == ("image", ())
 
 
 def test_pictures_are_told_apart_by_where_they_come_from() -> None:
@@ -202,7 +215,8 @@ def test_an_inline_picture_is_decoded_and_kept_out_of_what_is_stored() -> None:
     assert [path for path, _ in request.inline] == ["image", "watermark.image"]
     assert all(picture.data == b"hi" for _, picture in request.inline)
     assert isinstance(request.image, InlineAsset)
-    assert request.upstream == without(IMAGE, "image") | {"watermark": {"scale": 1}}
+    place = {"type": "asset_id"}
+    assert request.upstream == IMAGE | {"image": place, "watermark": {"image": place, "scale": 1}}
 
 
 def test_every_asset_that_is_named_is_listed_with_its_place() -> None:
@@ -212,12 +226,60 @@ def test_every_asset_that_is_named_is_listed_with_its_place() -> None:
         "audio_asset_id": "a3",
         "watermark": {"image": {"type": "asset_id", "asset_id": "a4"}},
     }
-    assert dict(parse_video(body).assets) == {
+    assert {named.path: named.id for named in parse_video(body).assets} == {
         "image.asset_id": "a1",
         "background.asset_id": "a2",
         "audio_asset_id": "a3",
         "watermark.image.asset_id": "a4",
     }
+
+
+def test_the_other_types_go_upstream_in_the_callers_words_and_what_they_name_is_known() -> None:
+    """Ids stand inside lists here; whatever is ours among them is replaced later, at its place."""
+    cinematic = CINEMATIC | {
+        "references": [STORED, INLINE, {"type": "url", "url": "https://example.com/a.mp4"}],
+        "duration": 15.0,
+        "enhance_prompt": False,
+        "resolution": "1080p",
+        "aspect_ratio": "1:1",
+        "folder_id": "f1",
+    }
+    request = parse_video(cinematic | {"title": "T", "auto_duration": False})
+    assert request.title == "T"
+    assert request.looks == (Named("avatar_id.0", "a"), Named("avatar_id.1", "b"))
+    assert [(named.path, named.kinds) for named in request.assets] == [
+        ("references.0.asset_id", ("image", "video"))
+    ]
+    assert [path for path, _ in request.inline] == ["references.1"]
+    assert request.upstream["references"][1] == {"type": "asset_id"}
+
+    engine = {"type": "avatar_v", "reference_look_id": "like"}
+    scenes = [
+        {"type": "avatar_video", "input": ACTOR | {"voice_id": "v", "engine": engine}},
+        {"type": "image", "source": INLINE, "audio_asset_id": "sound"},
+        {"type": "video", "source": STORED, "script": "Over.", "voice_id": "w", "playback": {"mute": True}},
+        {
+            "type": "avatar_video",
+            "input": without(ACTOR, "script")
+            | {"audio_url": "https://example.com/a.mp3", "background": {"type": "color", "color": "#00ff00"}},
+        },
+    ]
+    studio = {"type": "studio", "scenes": scenes, "caption": {"file_format": "srt"}, "callback_id": "c"}
+    request = parse_video(studio)
+    assert request.looks == (
+        Named("scenes.0.input.avatar_id", "look"),
+        Named("scenes.3.input.avatar_id", "look"),
+    )
+    assert request.references == (Named("scenes.0.input.engine.reference_look_id", "like"),)
+    assert request.voices == (Named("scenes.0.input.voice_id", "v"), Named("scenes.2.voice_id", "w"))
+    assert {named.path: (named.id, named.kinds) for named in request.assets} == {
+        "scenes.1.audio_asset_id": ("sound", ("audio",)),
+        "scenes.2.source.asset_id": ("file", ("video",)),
+    }
+    shown = [
+        {**scenes[1], "source": {"type": "asset_id"}} if scene is scenes[1] else scene for scene in scenes
+    ]
+    assert request.upstream == without(studio, "callback_id") | {"scenes": shown}
 
 
 def test_fields_to_forward_pass_verbatim_and_never_shadow_a_known_one() -> None:
@@ -241,9 +303,7 @@ anything = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
     max_leaves=8,
 )
-FIELDS = sorted(
-    AvatarVideo.model_fields.keys() | ImageVideo.model_fields.keys() | {"image_url", "image_asset_id"}
-)
+FIELDS = sorted({"image_url", "image_asset_id"}.union(*(kind.model_fields for kind in KINDS.values())))
 INNER = [
     "type",
     "engine_type",
@@ -264,7 +324,7 @@ nearly = st.fixed_dictionaries(
 
 @settings(deadline=None)  # the machine may be busy
 @given(
-    st.sampled_from([AVATAR, IMAGE, {}]),
+    st.sampled_from([AVATAR, IMAGE, CINEMATIC, STUDIO, {}]),
     st.dictionaries(st.sampled_from(FIELDS), anything | nearly, max_size=4),
 )
 def test_no_body_does_worse_than_a_refusal(base: dict[str, Any], changes: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from app.api.video_requests import parse_video
 from app.errors import InvalidParameter
-from tests.api.test_video_requests import AVATAR, IMAGE, INLINE, without
+from tests.api.test_video_requests import ACTOR, AVATAR, CINEMATIC, IMAGE, INLINE, STORED, STUDIO, without
 
 SPEECH = "Exactly one of 'script', 'audio_url' or 'audio_asset_id' must be provided."
 VISUAL = "Exactly one visual source required: avatar_id, image_url, or image_asset_id."
@@ -40,6 +40,18 @@ def greenroom(**fields: Any) -> dict[str, Any]:
     return AVATAR | {"greenroom": fields}
 
 
+def cinematic(**fields: Any) -> dict[str, Any]:
+    return CINEMATIC | fields
+
+
+def scene(kind: str, **fields: Any) -> dict[str, Any]:
+    return {"type": "studio", "scenes": [{"type": kind, "source": STORED} | fields]}
+
+
+def act(**fields: Any) -> dict[str, Any]:
+    return {"type": "studio", "scenes": [{"type": "avatar_video", "input": ACTOR | fields}]}
+
+
 ENGINES = ["elevenlabs", "fish"]
 ENGINE_SETTINGS = "voice_settings.engine_settings"
 SHARE = "must be between 0 and 1."
@@ -49,7 +61,8 @@ COLOR = "must be a color of the form #rrggbb."
 BASE64 = "must be standard base64, without line breaks or a data: prefix."
 NOT_WITH_ENGINE = "cannot be used with the engine"
 NOT_WITH_WEBM = "cannot be used with the output format 'webm'."
-TYPE = "'type' names a type that Greenroom does not serve: it must be 'avatar' or 'image'."
+TYPES = "it must be 'avatar', 'image', 'cinematic_avatar' or 'studio'."
+TYPE = f"'type' names a type that Greenroom does not serve: {TYPES}"
 BLACK = {"type": "color", "value": "#000000"}
 LONG_URL = "https://example.com/" + "x" * 8_192
 INSTANT = 'must be an ISO 8601 instant with a zone, such as "2030-01-31T12:00:00Z".'
@@ -157,6 +170,53 @@ FIELD_RULES: list[tuple[dict[str, Any], str, str]] = [
         "engine.reference_look_id",
         f"{NOT_WITH_ENGINE} 'avatar_iv'.",
     ),
+    (AVATAR | {"brand_glossary_id": ""}, "brand_glossary_id", "must not be empty."),
+    (cinematic(prompt=""), "prompt", "must not be empty."),
+    (cinematic(prompt="x" * 10_001), "prompt", "must be at most 10000 characters."),
+    (cinematic(avatar_id="a"), "avatar_id", "must be a list."),
+    (cinematic(avatar_id=[]), "avatar_id", "must have at least 1 items."),
+    (cinematic(avatar_id=["a"] * 4), "avatar_id", "must have at most 3 items."),
+    (cinematic(avatar_id=["a", ""]), "avatar_id.1", "must not be empty."),
+    (cinematic(references=[STORED] * 13), "references", "must have at most 12 items."),
+    (cinematic(references=[STORED, {"type": "url"}]), "references.1.url", "is required."),
+    *((cinematic(duration=v), "duration", "must be between 4 and 15.") for v in (3, 16)),
+    (cinematic(duration=4.5), "duration", "must be an integer."),
+    (cinematic(duration=4, auto_duration=True), "duration", "cannot be used with 'auto_duration'."),
+    (cinematic(enhance_prompt="yes"), "enhance_prompt", SWITCH),
+    (cinematic(resolution="4k"), "resolution", "must be '720p' or '1080p'."),
+    (cinematic(aspect_ratio="auto"), "aspect_ratio", "must be '16:9', '9:16' or '1:1'."),
+    *(
+        (
+            cinematic(**{key: "https://example.com/hook"}),
+            key,
+            "cannot be used with the type 'cinematic_avatar', of which HeyGen calls nobody back: read the video, or"
+            " register a webhook endpoint.",
+        )
+        for key in ("callback_url", "callback_id")
+    ),
+    (cinematic(script="x"), "script", UNKNOWN),
+    (STUDIO | {"scenes": []}, "scenes", "must have at least 1 items."),
+    (STUDIO | {"scenes": STUDIO["scenes"] * 17}, "scenes", "must have at most 50 items."),
+    (STUDIO | {"scenes": [{}]}, "scenes.0.type", "is required."),
+    (scene("text"), "scenes.0.type", "must be one of 'avatar_video', 'image', 'video'."),
+    *((STUDIO | {key: "x"}, key, UNKNOWN) for key in ("output_format", "script", "fit", "remove_background")),
+    (scene("image", source=None, duration=1), "scenes.0.source", "is required."),
+    *((scene("image", duration=v), "scenes.0.duration", "must be greater than 0 and at most 300.") for v in (0, 301)),
+    (scene("image", script="x"), "scenes.0.voice_id", "is required with 'scenes.0.script'."),
+    (scene("video", script="x"), "scenes.0.voice_id", "is required with 'scenes.0.script'."),
+    (scene("video", duration=1), "scenes.0.duration", UNKNOWN),
+    (scene("video", playback={"volume": 2}), "scenes.0.playback.volume", SHARE),
+    (scene("video", playback={"mode": "fast"}), "scenes.0.playback.mode", "must be 'freeze', 'loop' or 'fit_to_scene'."),
+    (act(type="image"), "scenes.0.input.type", "must be 'avatar'."),
+    (act(script=" "), "scenes.0.input.script", "must not be blank."),
+    (act(background={"type": "image", "color": "#000000"}), "scenes.0.input.background.type", "must be 'color'."),
+    (act(background={"type": "color", "color": "red"}), "scenes.0.input.background.color", COLOR),
+    (act(callback_url="https://a.b/c"), "scenes.0.input.callback_url", UNKNOWN),
+    (
+        act(engine={"type": "avatar_iii"}, motion_prompt="x"),
+        "scenes.0.input.motion_prompt",
+        f"{NOT_WITH_ENGINE} 'avatar_iii'.",
+    ),
 ]  # fmt: skip
 
 
@@ -201,16 +261,49 @@ def test_web_addresses_of_any_host_are_taken(address: str) -> None:
         (AVATAR | {"image_asset_id": "a"}, "avatar_id", VISUAL),
         (background(type="image"), "background", ONE_BACKGROUND),
         (background(type="image", url="https://a.b/c", asset_id="a"), "background", ONE_BACKGROUND),
-        (without(AVATAR, "type"), "type", "'type' is required: it must be 'avatar' or 'image'."),
+        (without(AVATAR, "type"), "type", f"'type' is required: {TYPES}"),
         *(
             (AVATAR | {"type": kind}, "type", TYPE)
-            for kind in ("cinematic_avatar", "studio", "", 3, ["avatar"], {"a": 1})
+            for kind in ("talking_photo", "", 3, ["avatar"], {"a": 1})
         ),
     ],
 )  # fmt: skip
 def test_fields_that_exclude_or_need_each_other_are_explained(
     body: dict[str, Any], param: str, message: str
 ) -> None:
+    error = refusal(body)
+    assert (error.param, error.message) == (param, message)
+
+
+SCENE = "'scenes.0.script', 'scenes.0.audio_url' or 'scenes.0.audio_asset_id'"
+
+
+@pytest.mark.parametrize(
+    ("body", "param", "message"),
+    [
+        (
+            scene("image"),
+            "scenes.0.duration",
+            f"Exactly one of 'scenes.0.duration', {SCENE} must be provided.",
+        ),
+        (
+            scene("image", duration=1, audio_asset_id="a"),
+            "scenes.0.duration",
+            f"Exactly one of 'scenes.0.duration', {SCENE} must be provided.",
+        ),
+        (
+            scene("video", audio_url="https://a.b/c", audio_asset_id="a"),
+            "scenes.0.script",
+            f"At most one of {SCENE} may be provided.",
+        ),
+        (
+            act(script=None),
+            "scenes.0.input.script",
+            f"Exactly one of {SCENE.replace('scenes.0', 'scenes.0.input')} must be provided.",
+        ),
+    ],
+)
+def test_who_speaks_in_a_scene_is_explained(body: dict[str, Any], param: str, message: str) -> None:
     error = refusal(body)
     assert (error.param, error.message) == (param, message)
 

@@ -132,7 +132,11 @@ async def test_whatever_a_caller_can_get_wrong_is_refused_before_anything_is_sto
     cases: list[tuple[dict[str, Any], tuple[int, str, str | None]]] = [
         ({"script": None}, (400, "invalid_parameter", "script")),
         ({"unknown": 1}, (400, "invalid_parameter", "unknown")),
-        ({"type": "studio"}, (400, "invalid_parameter", "type")),
+        ({"type": "talking_photo"}, (400, "invalid_parameter", "type")),
+        (
+            {"expressiveness": "high", "engine": {"type": "avatar_iii"}},
+            (400, "invalid_parameter", "expressiveness"),
+        ),
         ({"avatar_id": "nobody"}, (404, "avatar_not_found", "avatar_id")),
         ({"avatar_id": "../looks"}, (404, "avatar_not_found", "avatar_id")),
         ({"voice_id": "nobodys"}, (404, "voice_not_found", "voice_id")),

@@ -1,0 +1,115 @@
+"""The files that requests name or bring: assets of ours by their rows, pictures taken in."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.api.asset_intake import take_in
+from app.api.photo_intake import bring_photo
+from app.api.requests import InlineAsset
+from app.api.video_bodies import MOST_IMAGES, MOST_VIDEOS
+from app.api.video_requests import NamedFile, VideoRequest
+from app.context import Context
+from app.database import portions
+from app.errors import InvalidParameter, NotFound
+from app.models import Asset
+from app.photos import sniff
+from app.stored_request import put
+from app.tenancy import Caller
+
+CLIPS, PICTURES = (".mp4", ".webm", ".mov"), (".png", ".jpg", ".jpeg")
+
+Assets = Mapping[str, Asset]
+Places = tuple[tuple[tuple[str, ...], str], ...]
+"""(path within the body, id of an asset of ours)."""
+
+
+async def find_assets(session: AsyncSession, asset_ids: Iterable[str]) -> dict[str, Asset]:
+    """Every asset of these ids, of any tenant."""
+    found: dict[str, Asset] = {}
+    for some in portions(dict.fromkeys(asset_ids)):
+        rows = await session.scalars(select(Asset).where(col(Asset.id).in_(some)))
+        found |= {asset.id: asset for asset in rows}
+    return found
+
+
+def own_places(caller: Caller, request: VideoRequest, assets: Assets) -> Places:
+    """Where in the body assets of ours stand; raises NotFound, and InvalidParameter for the wrong kind of file."""
+    ours = []
+    for named in request.assets:
+        asset = assets.get(named.id)
+        if asset is None and caller.account_wide:
+            continue  # HeyGen may know it
+        if asset is None or asset.tenant_id != caller.tenant_id or asset.deleted_at is not None:
+            raise NotFound.asset(named.id, param=named.path)
+        _check_kind(named, asset)
+        ours.append((tuple(named.path.split(".")), asset.id))
+    _check_references(request, assets)
+    return tuple(ours)
+
+
+def _check_kind(named: NamedFile, asset: Asset) -> None:
+    if not asset.mime.startswith(tuple(f"{kind}/" for kind in named.kinds)):
+        article = "an" if named.kinds[0][0] in "aeiou" else "a"
+        raise InvalidParameter(
+            f"'{named.path}' must be {article} {' or '.join(named.kinds)} file, not {asset.mime}.",
+            param=named.path,
+        )
+
+
+def _check_references(request: VideoRequest, assets: Assets) -> None:
+    """As far as it can be told what they are."""
+    if request.type != "cinematic_avatar":
+        return
+    kinds = [
+        *(assets[named.id].mime.partition("/")[0] for named in request.assets if named.id in assets),
+        *("image" for _ in request.inline),
+        *(_kind_at(file) for file in request.upstream.get("references", ())),
+    ]
+    if kinds.count("video") > MOST_VIDEOS or kinds.count("image") > MOST_IMAGES:
+        raise InvalidParameter(
+            f"'references' must be at most {MOST_VIDEOS} videos and {MOST_IMAGES} images.", param="references"
+        )
+
+
+def _kind_at(file: Mapping[str, str]) -> str | None:
+    path = urlsplit(file.get("url", "")).path.lower()
+    return "video" if path.endswith(CLIPS) else "image" if path.endswith(PICTURES) else None
+
+
+async def bring_pictures(
+    ctx: Context, caller: Caller, request: VideoRequest, body: dict[str, Any]
+) -> tuple[dict[str, Any], Places]:
+    """The body with assets in the place of the pictures that came as URL or inside the request."""
+    body, brought = copy.deepcopy(body), []
+    if request.image is not None:
+        photo_id = await bring_photo(ctx, caller, request.image, "image")
+        if photo_id is not None:
+            brought.append(("image", photo_id))
+    for path, picture in request.inline:
+        if path != "image":
+            brought.append((path, await _keep_picture(ctx, caller, picture, f"{path}.data")))
+    for path, asset_id in brought:
+        put(body, path.split("."), {"type": "asset_id", "asset_id": asset_id})
+    return body, tuple(((*path.split("."), "asset_id"), asset_id) for path, asset_id in brought)
+
+
+async def _keep_picture(ctx: Context, caller: Caller, picture: InlineAsset, param: str) -> str:
+    """A watermark may be as small as it likes, so it is no photo to check."""
+    mime = sniff(picture.data)
+    if mime != picture.media_type:
+        raise InvalidParameter(
+            f"'{param}' is {mime or 'no picture'}, but declared as {picture.media_type}.", param=param
+        )
+
+    async def content() -> AsyncIterator[bytes]:
+        yield picture.data
+
+    return (await take_in(ctx, caller, content(), "picture")).id

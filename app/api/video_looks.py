@@ -1,0 +1,186 @@
+"""The looks and voices that requests name: rows of ours in one transaction, then HeyGen's own from cached reads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.context import Context
+from app.database import portions
+from app.errors import ApiError, InvalidParameter, NotFound
+from app.heygen import schemas
+from app.heygen.errors import HeyGenError, Missing
+from app.models import Job, JobStatus, Look
+from app.tenancy import Caller
+
+LOOK_UP_WITHIN = 2.0  # seconds
+MOST_LOOK_UPS = 40  # reads of HeyGen for one request; what is beyond them the worker finds out
+ENGINES = frozenset({"avatar_iii", "avatar_iv", "avatar_v"})
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class LookFacts:
+    """What is known of a look: its own id where it is ours; None for what nobody can tell now.
+
+    `refusal` makes, of the name of the field at fault, the error of a look that cannot be used.
+    """
+
+    look_id: str | None = None
+    heygen_id: str | None = None
+    has_voice: bool | None = None
+    engines: frozenset[str] = frozenset()
+    avatar_type: str | None = None
+    unchecked: bool = False
+    refusal: Callable[[str], ApiError] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceFacts:
+    """What is known of a voice of HeyGen's."""
+
+    engines: frozenset[str] = frozenset()
+    unchecked: bool = False
+    refusal: Callable[[str], ApiError] | None = None
+
+
+async def own_looks(session: AsyncSession, caller: Caller, avatar_ids: Iterable[str]) -> dict[str, LookFacts]:
+    """The facts of those that rows of ours hold, by our id or HeyGen's, under the id that was asked for."""
+    found: dict[str, LookFacts] = {}
+    rows = select(Look, Job).join(Job, col(Job.id) == col(Look.id))
+    for some in portions(dict.fromkeys(avatar_ids)):
+        at_heygen = (col(Look.account_id) == caller.account_id, col(Look.heygen_look_id).in_(some))
+        for look, making in await session.execute(rows.where(*at_heygen)):
+            found[look.heygen_look_id or ""] = _own(look, making, caller, look.heygen_look_id or "")
+        for look, making in await session.execute(rows.where(col(Look.id).in_(some))):
+            found[look.id] = _own(look, making, caller, look.id)
+    return found
+
+
+async def heygens_looks(ctx: Context, caller: Caller, avatar_ids: Iterable[str]) -> dict[str, LookFacts]:
+    """The facts of looks that no row of ours holds."""
+    ids = list(dict.fromkeys(avatar_ids))
+    asked = await asyncio.gather(*(_look(ctx, caller, avatar_id) for avatar_id in ids[:MOST_LOOK_UPS]))
+    unasked = LookFacts(unchecked=not caller.account_wide)
+    return dict.fromkeys(ids, unasked) | dict(zip(ids, asked, strict=False))
+
+
+async def heygens_voices(ctx: Context, caller: Caller, voice_ids: Iterable[str]) -> dict[str, VoiceFacts]:
+    """The facts of voices."""
+    ids = list(dict.fromkeys(voice_ids))
+    asked = await asyncio.gather(*(_voice(ctx, caller, voice_id) for voice_id in ids[:MOST_LOOK_UPS]))
+    unasked = VoiceFacts(unchecked=not caller.account_wide)
+    return dict.fromkeys(ids, unasked) | dict(zip(ids, asked, strict=False))
+
+
+async def still_made(session: AsyncSession, look_ids: Sequence[str]) -> set[str]:
+    """The looks whose making is not over yet.
+
+    The lock holds off their end until our videos are stored, so that this end finds them waiting, or we find the end.
+    """
+    unfinished: set[str] = set()
+    for some in portions(sorted(set(look_ids))):
+        making = select(col(Job.id), col(Job.finished_at)).where(col(Job.id).in_(some)).order_by(col(Job.id))
+        rows = await session.execute(making.with_for_update(read=True))
+        unfinished.update(look_id for look_id, finished_at in rows if finished_at is None)
+    return unfinished
+
+
+def unusable(message: str) -> Callable[[str], ApiError]:
+    """The refusal of a look that cannot be used."""
+    return lambda param: InvalidParameter(message, code="avatar_not_usable", param=param)
+
+
+def _own(look: Look, making: Job, caller: Caller, named: str) -> LookFacts:
+    if look.tenant_id != caller.tenant_id or look.deleted_at is not None:
+        return LookFacts(refusal=lambda param: NotFound.avatar(named, param=param))
+    if making.status in {JobStatus.FAILED, JobStatus.CANCELED}:
+        return LookFacts(refusal=unusable(making.failure_message or "This avatar could not be made."))
+    if look.account_id != caller.account_id:
+        return LookFacts(refusal=unusable("This avatar belongs to another HeyGen account."))
+    if making.status != JobStatus.COMPLETED:
+        return LookFacts(look_id=look.id, avatar_type=look.avatar_type)
+    facts = look.facts or {}
+    return LookFacts(
+        look_id=look.id,
+        heygen_id=look.heygen_look_id,
+        has_voice=bool(facts.get("default_voice_id")),
+        engines=_engines(facts.get("supported_api_engines")),
+        avatar_type=look.avatar_type,
+    )
+
+
+async def _look(ctx: Context, caller: Caller, avatar_id: str) -> LookFacts:
+    """The facts of a look of HeyGen's own; one the caller may not see does not exist."""
+    missing = LookFacts(refusal=lambda param: NotFound.avatar(avatar_id, param=param))
+    connection = ctx.connections.get(caller.account_id)
+    try:
+        look = await _ask(connection.catalog.look(avatar_id)) if connection else None
+    except Missing:
+        return missing
+    if look is None:
+        return LookFacts(unchecked=not caller.account_wide)
+    if look.status is not None and not caller.account_wide:
+        return missing  # only private looks have a status
+    if schemas.look_state(look) == "failed":
+        return LookFacts(refusal=unusable(look.error_message or "This avatar could not be made."))
+    kind = look.raw.get("avatar_type")
+    return LookFacts(
+        has_voice=look.default_voice_id is not None,
+        engines=_engines(look.supported_api_engines),
+        avatar_type=kind if isinstance(kind, str) else None,
+    )
+
+
+async def _voice(ctx: Context, caller: Caller, voice_id: str) -> VoiceFacts:
+    """The facts of a voice; one the caller may not use does not exist."""
+    missing = VoiceFacts(refusal=lambda param: NotFound.voice(voice_id, param=param))
+    connection = ctx.connections.get(caller.account_id)
+    try:
+        voice = await _ask(connection.catalog.voice(voice_id)) if connection else None
+    except Missing:
+        return missing
+    if voice is None:
+        return VoiceFacts(unchecked=not caller.account_wide)
+    if schemas.is_private_voice(voice) and not caller.account_wide:
+        return missing
+    return VoiceFacts(engines=_words(voice.get("available_engines")))
+
+
+async def _ask(read: Awaitable[_T]) -> _T | None:
+    """What HeyGen says; None where it cannot be asked now, which is no reason to refuse a job. Raises Missing."""
+    try:
+        async with asyncio.timeout(LOOK_UP_WITHIN):
+            return await read
+    except Missing:
+        raise
+    except (HeyGenError, TimeoutError):
+        return None
+
+
+def _engines(value: object) -> frozenset[str]:
+    """The engines among HeyGen's words that a request can name; older names tell nothing."""
+    return ENGINES & _words(value)
+
+
+def _words(value: object) -> frozenset[str]:
+    return (
+        frozenset(it for it in value if isinstance(it, str))
+        if isinstance(value, list | tuple)
+        else frozenset()
+    )
+
+
+def refuse(facts: Mapping[str, LookFacts | VoiceFacts], named: str, param: str) -> Any:
+    """The facts of what a field names; raises the refusal of what cannot be used."""
+    found = facts[named]
+    if found.refusal is not None:
+        raise found.refusal(param)
+    return found
