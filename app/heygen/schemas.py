@@ -198,6 +198,11 @@ def look_state(look: Look) -> LookState:
             return "running"
 
 
+def owes_consent(look: Look) -> bool:
+    """Whether HeyGen makes nothing of a digital twin before whoever it shows has consented."""
+    return (look.status or "").strip().lower() == "pending_consent"
+
+
 def statuses(payload: Mapping[str, Any]) -> dict[str, str]:
     """Video id → status word of a bulk answer; raises Unreadable when it holds no list."""
     data = payload.get("data")
