@@ -11,12 +11,11 @@ from app.context import Context
 from app.models import Account, Event, Job
 from app.simulator.app import Simulator
 from tests.api.callers import LOOK, caller, create_video, error_of, fetch, read_video
-from tests.api.photos import picture, upload, uploaded
+from tests.api.photos import FOOTAGE, picture, upload, uploaded
 from tests.api.test_avatars import created, inline, make
 from tests.clocks import ManualClock
 from tests.services import run_worker
 
-FOOTAGE = b"\x00\x00\x00\x18ftypmp42" + bytes(5_000)
 AVATARS = "/v3/avatars"
 
 
