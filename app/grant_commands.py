@@ -6,13 +6,11 @@ import typer
 from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import grants as granted
 from app import tenancy
 from app.console import err, out
 from app.desk import Desk
 from app.desk_commands import beside
-from app.models import GrantKind
-from app.tenancy import Caller
+from app.models import GrantKind, Tenant
 
 grants = typer.Typer(no_args_is_help=True, help="Private looks, groups and voices that a tenant may use.")
 
@@ -27,9 +25,8 @@ def add_grant(tenant: TenantName, kind: Kind, heygen_id: HeyGenId) -> None:
 
     async def add(desk: Desk) -> bool:
         async with desk.database.begin() as session:
-            return await granted.grant(
-                session, await _holder(session, tenant), kind, heygen_id, desk.clock.now()
-            )
+            found = await _tenant(session, tenant)
+            return await tenancy.grant(session, found, kind, heygen_id, desk.clock.now())
 
     new = beside(add)
     err.print(f"{tenant} may use the {kind} {heygen_id}{'' if new else ' already'}.")
@@ -46,9 +43,9 @@ def list_grants(
     async def read(desk: Desk) -> Table:
         table = Table("tenant", "kind", "HeyGen's id", "since")
         async with desk.database.begin() as session:
-            only = (await _holder(session, tenant)).tenant_id if tenant is not None else None
+            only = (await _tenant(session, tenant)).id if tenant is not None else None
             names = {it.id: it.name for it in await tenancy.list_tenants(session)}
-            for row in await granted.list_grants(session, only):
+            for row in await tenancy.list_grants(session, only):
                 table.add_row(names[row.tenant_id], row.kind, row.heygen_id, row.created_at.isoformat())
         return table
 
@@ -61,7 +58,7 @@ def remove_grant(tenant: TenantName, kind: Kind, heygen_id: HeyGenId) -> None:
 
     async def remove(desk: Desk) -> bool:
         async with desk.database.begin() as session:
-            return await granted.revoke(session, await _holder(session, tenant), kind, heygen_id)
+            return await tenancy.revoke_grant(session, await _tenant(session, tenant), kind, heygen_id)
 
     if not beside(remove):
         err.print(f"{tenant} has no grant of the {kind} {heygen_id}.")
@@ -69,9 +66,8 @@ def remove_grant(tenant: TenantName, kind: Kind, heygen_id: HeyGenId) -> None:
     err.print(f"{tenant} may use the {kind} {heygen_id} no more.")
 
 
-async def _holder(session: AsyncSession, tenant: str) -> Caller:
-    """The tenant, as one who calls."""
-    found = await tenancy.find_tenant(session, tenant)
+async def _tenant(session: AsyncSession, name: str) -> Tenant:
+    found = await tenancy.find_tenant(session, name)
     if found is None:
-        raise LookupError(f"there is no tenant {tenant!r}")
-    return Caller(found.id, found.name, found.account_id, found.account_wide, key_id="")
+        raise LookupError(f"there is no tenant {name!r}")
+    return found

@@ -10,7 +10,7 @@ from sqlalchemy.exc import NoResultFound
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app import governor, grants, lifecycle
+from app import avatar_grants, governor, lifecycle
 from app.context import Context
 from app.database import DatabaseAway
 from app.heygen.errors import HeyGenError, NoAnswer, NotSent
@@ -212,7 +212,7 @@ async def _public(ctx: Context, job: Job, kind: str, heygen_id: str) -> bool:
     if look.status is None:
         return True
     async with ctx.database.begin() as session:
-        return await grants.covers_look(session, job, look.id, look.group_id)
+        return await avatar_grants.covers_look(session, job, look.id, look.group_id)
 
 
 async def _send(ctx: Context, job: Job, intent: Intent) -> None:

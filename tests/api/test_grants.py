@@ -5,11 +5,10 @@ from typing import Any
 
 import httpx
 
-from app import grants
+from app import tenancy
 from app.context import Context
 from app.models import Account, GrantKind
 from app.simulator.app import Simulator
-from app.tenancy import Caller, find_tenant
 from tests.api.callers import at_heygen, caller, create_video, error_of, read_video, render
 from tests.api.photos import picture
 from tests.api.test_avatars import created, inline, make
@@ -22,14 +21,13 @@ LOOK_PATH = "/v3/avatars/looks/"
 async def grant(served: Context, name: str, kind: GrantKind, *heygen_ids: str, take: bool = False) -> None:
     """What `greenroom grants add`, and `remove`, do."""
     async with served.database.begin() as session:
-        tenant = await find_tenant(session, name)
+        tenant = await tenancy.find_tenant(session, name)
         assert tenant is not None
-        holder = Caller(tenant.id, tenant.name, tenant.account_id, account_wide=False, key_id="")
         for heygen_id in heygen_ids:
             if take:
-                assert await grants.revoke(session, holder, kind, heygen_id)
+                assert await tenancy.revoke_grant(session, tenant, kind, heygen_id)
             else:
-                assert await grants.grant(session, holder, kind, heygen_id, served.clock.now())
+                assert await tenancy.grant(session, tenant, kind, heygen_id, served.clock.now())
 
 
 async def five_looks(direct: httpx.AsyncClient) -> list[dict[str, Any]]:

@@ -1,10 +1,9 @@
-"""What an operator lets a tenant see and use of the private things of its HeyGen account."""
+"""Which of the private avatars of its HeyGen account a tenant was granted."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import Select, delete, select
+from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -40,44 +39,6 @@ async def granted_ids(session: AsyncSession, holder: Holder, kind: GrantKind) ->
     """HeyGen's ids of what was granted of a kind, in order."""
     rows = _of(holder).where(col(Grant.kind) == kind).order_by(col(Grant.heygen_id))
     return (await session.scalars(rows)).all()
-
-
-async def list_grants(session: AsyncSession, tenant_id: str | None = None) -> Sequence[Grant]:
-    """All grants, or a tenant's; by tenant, kind and id."""
-    rows = select(Grant).order_by(col(Grant.tenant_id), col(Grant.kind), col(Grant.heygen_id))
-    if tenant_id is not None:
-        rows = rows.where(col(Grant.tenant_id) == tenant_id)
-    return (await session.scalars(rows)).all()
-
-
-async def grant(
-    session: AsyncSession, holder: Holder, kind: GrantKind, heygen_id: str, now: datetime
-) -> bool:
-    """Grant a thing of the tenant's own account; False where it was granted before."""
-    if await covers(session, holder, kind, heygen_id):
-        return False
-    session.add(
-        Grant(
-            tenant_id=holder.tenant_id,
-            account_id=holder.account_id,
-            kind=kind,
-            heygen_id=heygen_id,
-            created_at=now,
-        )
-    )
-    await session.flush()
-    return True
-
-
-async def revoke(session: AsyncSession, holder: Holder, kind: GrantKind, heygen_id: str) -> bool:
-    """Take a grant back; False where there was none. What was ordered before is still made."""
-    gone = delete(Grant).where(
-        col(Grant.tenant_id) == holder.tenant_id,
-        col(Grant.account_id) == holder.account_id,
-        col(Grant.kind) == kind,
-        col(Grant.heygen_id) == heygen_id,
-    )
-    return bool(getattr(await session.execute(gone), "rowcount", 0))
 
 
 def _of(holder: Holder) -> Select[Any]:
