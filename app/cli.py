@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from app import account_commands, desk_commands, render_commands
+from app import account_commands, desk_commands, grant_commands, render_commands
 from app import main as program
 from app.console import err, out, run_or_exit, settings_or_exit
 from app.database import Database
@@ -25,6 +25,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="A durable re
 app.add_typer(desk_commands.tenants, name="tenants")
 app.add_typer(desk_commands.keys, name="keys")
 app.add_typer(account_commands.accounts, name="accounts")
+app.add_typer(grant_commands.grants, name="grants")
 app.add_typer(render_commands.renders, name="renders")
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]

@@ -149,6 +149,13 @@ class Conflict(ApiError):
     default_code = "conflict"
 
 
+class NotReady(Conflict):
+    """What it needs is still being made."""
+
+    default_code = "resource_not_ready"
+    retryable = True
+
+
 class PayloadTooLarge(ApiError):
     """More bytes than this path takes."""
 

@@ -5,6 +5,7 @@
       └──── Released ────┘
     Failed and Expired lead to failed, Canceled to canceled, from each of the four unfinished states.
     Rendered (HeyGen is done, its file does not answer yet) stays in processing, or comes to it from unsure.
+    ConsentOwed (a twin's person was not asked yet, or has not agreed) stays in processing, too: without a slot.
 
 A transition is one guarded UPDATE; its event, and the deliveries it owes, are in the same transaction. A fact that is
 not legal now is no error: `apply` answers whether it moved the job. Facts about a job that was canceled or expired
@@ -69,6 +70,13 @@ class Rendered:
 
 
 @dataclass(frozen=True)
+class ConsentOwed:
+    """HeyGen makes nothing of a digital twin before whoever it shows has consented."""
+
+    retry_at: datetime
+
+
+@dataclass(frozen=True)
 class Completed:
     """Done, and its link answers. `result` is what HeyGen told of it; links are not kept, they expire."""
 
@@ -97,7 +105,9 @@ class Expired:
     """Its deadline passed."""
 
 
-Fact = Claimed | Released | Unclear | Accepted | Rendered | Completed | Failed | Canceled | Expired
+Fact = (
+    Claimed | Released | Unclear | Accepted | Rendered | ConsentOwed | Completed | Failed | Canceled | Expired
+)
 
 TRANSITIONS: dict[type[Fact], tuple[frozenset[JobStatus], JobStatus]] = {
     Claimed: (frozenset({JobStatus.QUEUED}), JobStatus.SUBMITTING),
@@ -106,6 +116,7 @@ TRANSITIONS: dict[type[Fact], tuple[frozenset[JobStatus], JobStatus]] = {
     # A sender whose lease ran out finds its job unsure; its answer is as true as ever.
     Accepted: (frozenset({JobStatus.SUBMITTING, JobStatus.UNSURE}), JobStatus.PROCESSING),
     Rendered: (frozenset({JobStatus.UNSURE, JobStatus.PROCESSING}), JobStatus.PROCESSING),
+    ConsentOwed: (frozenset({JobStatus.PROCESSING}), JobStatus.PROCESSING),
     Completed: (frozenset({JobStatus.UNSURE, JobStatus.PROCESSING}), JobStatus.COMPLETED),
     Failed: (UNFINISHED, JobStatus.FAILED),
     Canceled: (UNFINISHED, JobStatus.CANCELED),
@@ -179,6 +190,8 @@ async def apply(session: AsyncSession, job_id: str, fact: Fact, by: By) -> bool:
         await _end(session, job, fact, event, by)
     elif isinstance(fact, Accepted):
         await _name_at_heygen(session, job, fact)
+    elif isinstance(fact, ConsentOwed):
+        await session.execute(update(Look).where(col(Look.id) == job.id).values(consent_owed=True))
     return True
 
 
@@ -222,6 +235,9 @@ async def _changes(session: AsyncSession, job: Job, fact: Fact, by: By) -> dict[
                 "lease_until": None,
                 "slot_account_id": None,
             }
+        case ConsentOwed():
+            # Nobody works on it, and a person may take days.
+            return {"due_at": fact.retry_at, "lease_until": None, "slot_account_id": None}
         case Completed():
             hinted = job.called_back_at is not None
             done = {"result": fact.result, "completed_by": "callback" if hinted else "poll", "billable": True}
@@ -362,7 +378,7 @@ async def _keep_late(session: AsyncSession, job: Job, fact: Fact, by: By) -> Non
             changes = over | {"rendered_at": job.rendered_at or by.now, "due_at": fact.retry_at}
         case Completed():
             changes = over | {"late_result": fact.result, "billable": True}
-        case Released() | Failed():
+        case Released() | Failed() | ConsentOwed():
             # What lagged is waited for no more: else it would be asked about again, at once and without end.
             changes = over | {"rendered_at": None}
         case _:

@@ -60,14 +60,15 @@ async def test_every_command_explains_itself(tmp_path: Path) -> None:
         "for words in ('', 'serve', 'worker', 'migrate', 'demo', 'simulate', 'tenants', 'tenants create',"
         " 'tenants list', 'tenants set', 'keys', 'keys create', 'keys list', 'keys revoke', 'accounts',"
         " 'accounts list', 'accounts add',"
-        " 'accounts pause', 'accounts resume', 'renders', 'renders unknown'):\n"
+        " 'accounts pause', 'accounts resume', 'renders', 'renders unknown',"
+        " 'grants', 'grants add', 'grants list', 'grants remove'):\n"
         "    result = CliRunner().invoke(app, [*words.split(), '--help'])\n"
         "    print(words, result.exit_code, len(result.output.splitlines()) > 5, sep='|')\n"
     )
     async with run_python(tmp_path, "-c", program) as told:
         assert await told.ended() == 0, told.log
     lines = told.output.decode().splitlines()
-    assert len(lines) == 21
+    assert len(lines) == 25
     assert {line.partition("|")[2] for line in lines} == {"0|True"}
 
 

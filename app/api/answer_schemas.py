@@ -129,6 +129,13 @@ class LookCreated(Answer):
     avatar_group: Group | None
 
 
+class ConsentAsked(Answer):
+    """`url` is the page where the person consents; null where footage of it was enough."""
+
+    avatar_group: Group
+    url: str | None
+
+
 class Voice(Answer):
     voice_id: str
     support_pause: bool

@@ -1,36 +1,119 @@
-"""`POST /v3/avatars`: from HeyGen's wire body to what the route needs."""
+"""`/v3/avatars`: from HeyGen's wire bodies to what the routes need."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
 
 from app.api.requests import (
     AssetInput,
+    CallbackUrl,
     Identifier,
     LookOptions,
     Name,
+    StoredAsset,
+    UrlAsset,
     WireModel,
+    broken,
     validate,
     without_nulls,
 )
 from app.errors import InvalidParameter
 
+FootageInput = Annotated[UrlAsset | StoredAsset, Field(discriminator="type")]
+"""Footage is too large to come inside a request."""
 
-class AvatarRequest(WireModel):
-    """A photo that shall become a look, in an existing group or a new one."""
 
-    type: Literal["photo"]
+def _plain(text: str) -> str:
+    if re.search(r"[<>]", text):
+        raise broken("must not contain < or >.")
+    return text
+
+
+class Wanted(WireModel):
+    """What every wish for a look has: it joins an existing group, or begins a new one."""
+
     name: Name
-    file: AssetInput
     avatar_group_id: Identifier | None = None
     test: bool = False
     greenroom: LookOptions = LookOptions()
 
 
+class PhotoAvatar(Wanted):
+    """A photo that shall become a look."""
+
+    type: Literal["photo"]
+    file: AssetInput
+
+
+class TwinAvatar(Wanted):
+    """Footage of a person that shall become their digital twin."""
+
+    type: Literal["digital_twin"]
+    file: FootageInput
+
+
+class PromptAvatar(Wanted):
+    """Words that shall become a look, with pictures and an avatar for it to resemble."""
+
+    type: Literal["prompt"]
+    prompt: Annotated[str, Field(min_length=1, max_length=1_000)]
+    reference_images: Annotated[list[AssetInput], Field(max_length=3)] = Field(default_factory=list)
+    avatar_id: Identifier | None = None
+
+
+AvatarRequest = PhotoAvatar | TwinAvatar | PromptAvatar
+KINDS: Mapping[str, type[PhotoAvatar] | type[TwinAvatar] | type[PromptAvatar]] = {
+    "photo": PhotoAvatar,
+    "prompt": PromptAvatar,
+    "digital_twin": TwinAvatar,
+}
+OLDER_NAMES = {"video": "digital_twin"}
+
+
+class LookChange(WireModel):
+    """`PATCH /v3/avatars/looks/{id}`."""
+
+    name: Name
+
+
+class ConsentRequest(WireModel):
+    """`POST /v3/avatars/{group}/consent`; nothing in it is required."""
+
+    reroute_url: CallbackUrl | None = None
+    consent_text: (
+        Annotated[
+            str,
+            Field(max_length=1_000, json_schema_extra={"pattern": "^[^<>]*$"}),
+            AfterValidator(_plain),
+        ]
+        | None
+    ) = None
+    consent_video: FootageInput | None = None
+
+
 def parse_avatar(body: Mapping[str, Any]) -> AvatarRequest:
     """The request in `body`; an explicit null counts as omitted. Raises InvalidParameter."""
     wire = without_nulls(body)
-    if wire.get("type") not in (None, "photo"):
-        raise InvalidParameter("'type' must be 'photo': Greenroom makes photo avatars only.", param="type")
-    return validate(AvatarRequest, wire)
+    kind = wire.get("type")
+    if kind is None:
+        raise InvalidParameter("'type' is required.", param="type")
+    kind = OLDER_NAMES.get(kind, kind) if isinstance(kind, str) else ""
+    if kind not in KINDS:
+        raise InvalidParameter(
+            f"'type' must be one of {', '.join(repr(known) for known in KINDS)}.", param="type"
+        )
+    return validate(KINDS[kind], wire | {"type": kind})
+
+
+def parse_change(body: Mapping[str, Any]) -> LookChange:
+    """The new name in `body`. Raises InvalidParameter."""
+    return validate(LookChange, without_nulls(body))
+
+
+def parse_consent(body: Mapping[str, Any]) -> ConsentRequest:
+    """The request in `body`. Raises InvalidParameter."""
+    return validate(ConsentRequest, without_nulls(body))

@@ -1,11 +1,10 @@
-"""`POST /v3/avatars`: a photo becomes a look, which is a job that costs money."""
+"""`POST /v3/avatars`: a photo, footage or words become a look, which is a job that costs money."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from fastapi import APIRouter, Request
 from sqlalchemy import select
@@ -16,18 +15,28 @@ from starlette.responses import Response
 from uuid_utils.compat import uuid7
 
 from app import secrets
-from app.api import answer_schemas, groups, idempotency, looks, own_looks
+from app.api import (
+    answer_schemas,
+    consents,
+    group_changes,
+    groups,
+    idempotency,
+    look_changes,
+    look_content,
+    looks,
+    own_looks,
+)
 from app.api.answers import data_bytes
-from app.api.avatar_requests import AvatarRequest, parse_avatar
+from app.api.avatar_materials import Material, bring_material
+from app.api.avatar_requests import KINDS, AvatarRequest, parse_avatar
 from app.api.dependencies import CallerDep, ContextDep
 from app.api.idempotency import OnceDep
 from app.api.json_body import canonical, read_json
 from app.api.look_views import group_view, is_simulated, look_view
 from app.api.openapi import creates
-from app.api.photo_intake import UsablePhoto, usable_photo
 from app.api.queue_room import RoomDep
-from app.api.requests import StoredAsset
 from app.api.video_checks import LATEST, SOONEST
+from app.api.video_looks import still_made
 from app.context import Context
 from app.errors import InvalidParameter, NotFound
 from app.lifecycle import By, enqueue
@@ -36,48 +45,37 @@ from app.stored_request import StoredRequest
 from app.tenancy import Caller
 
 router = APIRouter()
-router.include_router(looks.router)  # first: "looks" must not be taken for a group's id
-router.include_router(groups.router)
+# Looks first: "looks" must not be taken for a group's id.
+for part in (looks, look_changes, look_content, groups, group_changes, consents):
+    router.include_router(part.router)
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One look as asked for, everything that needs the network done.
-
-    `photo` None means an asset that only HeyGen knows, `group_id` None a new group.
-    """
+    """One look as asked for, everything that needs the network done; `group_id` None is a new group."""
 
     request: AvatarRequest
-    photo: UsablePhoto | None
+    material: Material
     group_id: str | None
     deadline_at: datetime
 
-    @property
-    def asset_id(self) -> str:
-        """The photo's id, ours where it is known here."""
-        if self.photo is not None:
-            return self.photo.asset.id
-        assert isinstance(self.request.file, StoredAsset)  # noqa: S101 -- else there is a photo
-        return self.request.file.asset_id
-
     def reuse_hash(self, account_id: str) -> str | None:
-        """What two equal looks of an account have in common; None where the caller wants one of its own."""
-        if not self.request.greenroom.reuse:
+        """What two equal looks of an account have in common; None where none may be equal to this one."""
+        if not self.request.greenroom.reuse or self.material.same_as is None:
             return None
-        photo = self.photo.asset.sha256 if self.photo else self.asset_id
-        same = [account_id, self.request.type, photo, self.request.name, self.group_id]
+        same = [account_id, self.request.type, self.material.same_as, self.request.name, self.group_id]
         return hashlib.sha256(canonical(same)).hexdigest()
 
 
 @router.post(
     "/v3/avatars",
     response_model=answer_schemas.One[answer_schemas.LookCreated],
-    openapi_extra=creates(AvatarRequest),
+    openapi_extra=creates(*KINDS.values()),
 )
 async def create_avatar(
     request: Request, ctx: ContextDep, caller: CallerDep, once: OnceDep, room: RoomDep
 ) -> Response:
-    """Take a photo in and queue the making of a look; an equal one that lives is answered instead."""
+    """Take in what a look is made of and queue its making; an equal one that lives is answered instead."""
     body = await read_json(request)
     asked = parse_avatar(body)
     body_hash = idempotency.hash_of(body)
@@ -100,7 +98,7 @@ async def create_avatar(
 
 
 async def _prepare(ctx: Context, caller: Caller, asked: AvatarRequest) -> Wanted:
-    """Check all that can be checked, the photo last: that may take seconds."""
+    """Check all that can be checked, files last: that may take seconds."""
     if asked.test and not is_simulated(ctx, caller.account_id):
         raise InvalidParameter(
             "'test' cannot be used: this account makes avatars for real; there is no simulator behind it.",
@@ -112,8 +110,10 @@ async def _prepare(ctx: Context, caller: Caller, asked: AvatarRequest) -> Wanted
             "'greenroom.deadline' must be between 1 minute and 7 days from now.", param="greenroom.deadline"
         )
     group_id = await _group_id(ctx, caller, asked.avatar_group_id)
-    photo = await usable_photo(ctx, caller, asked.file)
-    return Wanted(asked, photo, group_id, deadline or now + ctx.terms.look_deadline)
+    material = await bring_material(ctx, caller, asked)
+    # Whoever a twin shows may take days to consent.
+    patience = LATEST if asked.type == "digital_twin" else ctx.terms.look_deadline
+    return Wanted(asked, material, group_id, deadline or now + patience)
 
 
 async def _group_id(ctx: Context, caller: Caller, named: str | None) -> str | None:
@@ -127,7 +127,8 @@ async def _group_id(ctx: Context, caller: Caller, named: str | None) -> str | No
             held = await own_looks.held_groups(session, caller.account_id, [{"id": named}])
             if group is None and not held:
                 return named
-            group = group if group is not None and own_looks.is_adopted(group) else None
+            adopted = group is not None and own_looks.is_adopted(group) and group.deleted_at is None
+            group = group if adopted else None
     if group is None or group.account_id != caller.account_id:
         raise NotFound.avatar_group(named, param="avatar_group_id")
     return group.id
@@ -160,7 +161,7 @@ async def _equal_look(session: AsyncSession, caller: Caller, wanted: Wanted) -> 
 
 async def _new_look(ctx: Context, session: AsyncSession, caller: Caller, wanted: Wanted) -> Look:
     now = ctx.clock.now()
-    group = await session.get(Group, wanted.group_id) if wanted.group_id is not None else None
+    group = await _lasting_group(session, wanted.group_id) if wanted.group_id is not None else None
     if group is None:
         group = Group(
             id=wanted.group_id or uuid7().hex,
@@ -179,27 +180,36 @@ async def _new_look(ctx: Context, session: AsyncSession, caller: Caller, wanted:
         account_id=caller.account_id,
         group_id=group.id,
         name=wanted.request.name,
-        avatar_type="photo_avatar",
-        facts=_first_facts(wanted.photo),
+        avatar_type="digital_twin" if wanted.request.type == "digital_twin" else "photo_avatar",
+        facts=dict(wanted.material.facts) if wanted.material.facts else None,
         reuse_hash=wanted.reuse_hash(caller.account_id),
         created_at=now,
     )
     session.add(look)
+    if wanted.material.look_id is not None:
+        job.waits_for_id = next(iter(await still_made(session, [wanted.material.look_id])), None)
     await enqueue(session, job, By("caller", now))
     return look
 
 
+async def _lasting_group(session: AsyncSession, group_id: str) -> Group | None:
+    """The group's row, held so that it is not deleted with its last look before this one is in it."""
+    rows = select(Group).where(col(Group.id) == group_id).with_for_update(read=True)
+    group: Group | None = await session.scalar(rows.execution_options(populate_existing=True))
+    if group is not None and group.deleted_at is not None:
+        raise NotFound.avatar_group(group_id, param="avatar_group_id")
+    return group
+
+
 def _job(ctx: Context, caller: Caller, wanted: Wanted, now: datetime) -> Job:
-    asked, callback_token = wanted.request, secrets.token()
+    asked, material, callback_token = wanted.request, wanted.material, secrets.token()
     stored = StoredRequest(
-        body={
-            "type": asked.type,
-            "name": asked.name,
-            "file": {"type": "asset_id", "asset_id": wanted.asset_id},
-        },
+        body={"type": asked.type, "name": asked.name, **material.body},
         callback_token=callback_token,
+        look_id=material.look_id,
         group_id=wanted.group_id,
-        assets=[(("file", "asset_id"), wanted.asset_id)] if wanted.photo is not None else (),
+        assets=material.assets,
+        unchecked=material.unchecked,
     )
     return Job(
         id=uuid7().hex,
@@ -215,8 +225,3 @@ def _job(ctx: Context, caller: Caller, wanted: Wanted, now: datetime) -> Job:
         callback_token_sha256=secrets.digest(callback_token),
         created_at=now,
     )
-
-
-def _first_facts(photo: UsablePhoto | None) -> dict[str, Any] | None:
-    """What is known of the look before HeyGen says more."""
-    return {"image_width": photo.width, "image_height": photo.height} if photo is not None else None

@@ -109,6 +109,8 @@ class Once:
     def _place(self) -> str:
         """Where things made by this operation are read."""
         path = self.operation.partition(" ")[2]
+        if path.endswith("/consent"):
+            return "/v3/avatars"
         return "/v3/avatars/looks" if path == "/v3/avatars" else path
 
 

@@ -9,14 +9,17 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from app import avatar_grants
 from app.api import answer_schemas, own_looks
 from app.api.answers import Limit50, data, read_limit
 from app.api.dependencies import CallerDep, ContextDep
+from app.api.granted import granted_looks
 from app.api.look_views import look_view
-from app.api.two_phases import Listing, Ours, Theirs
+from app.api.two_phases import Listing, Ours, Theirs, chained
 from app.api.upstream import connection_of, reading, shown
 from app.context import Context
-from app.errors import NotFound
+from app.errors import Forbidden, NotFound
+from app.heygen import schemas
 from app.models import Group
 from app.tenancy import Caller
 
@@ -44,7 +47,7 @@ async def list_looks(ctx: ContextDep, caller: CallerDep, which: Annotated[LookFi
     if which.group_id:
         async with ctx.database.begin() as session:
             group = await own_looks.find_group(session, caller, which.group_id)
-    return await listing.answer(_ours(ctx, caller, which, group), _theirs(ctx, caller, which, group))
+    return await listing.answer(_ours(ctx, caller, which, group), await _theirs(ctx, caller, which, group))
 
 
 @router.get("/v3/avatars/looks/{look_id}", response_model=answer_schemas.One[answer_schemas.Look])
@@ -54,17 +57,35 @@ async def get_look(ctx: ContextDep, caller: CallerDep, look_id: str) -> Response
         own = await own_looks.find_look(session, caller, look_id, ctx.secrets)
     if own is not None:
         return data(look_view(ctx, own, ctx.clock.now()))
+    return data(shown((await look_at_heygen(ctx, caller, look_id)).raw))
+
+
+async def look_at_heygen(
+    ctx: Context, caller: Caller, look_id: str, *, changing: bool = False
+) -> schemas.Look:
+    """A look that is not the caller's own row; raises NotFound and, where it may be seen but not changed, Forbidden."""
     missing = NotFound.avatar(look_id)
     with reading(missing):
         look = await connection_of(ctx, caller).catalog.look(look_id)
-    # Only private looks have a status.
-    if look.status is not None and not caller.account_wide:
-        raise missing
     async with ctx.database.begin() as session:
+        granted = await avatar_grants.covers_look(session, caller, look.id, look.group_id)
         held = await own_looks.held_looks(session, caller.account_id, [look.raw])
-    if held:
+    # Only private looks have a status.
+    if not granted and (held or (look.status is not None and not caller.account_wide)):
         raise missing
-    return data(shown(look.raw))
+    if changing and (held or not caller.account_wide):
+        raise not_yours("avatar") if look.status is not None else public_stays()
+    return look
+
+
+def public_stays() -> Forbidden:
+    """Who sees the whole account hears this from HeyGen itself."""
+    return Forbidden("Public avatars cannot be changed or deleted.")
+
+
+def not_yours(thing: str) -> Forbidden:
+    """What was granted is there to be seen and used."""
+    return Forbidden(f"This {thing} was granted for use alone.", code="resource_access_denied")
 
 
 def upstream_ownership(caller: Caller, asked: Ownership | None) -> Ownership | Literal[""] | None:
@@ -90,13 +111,18 @@ def _ours(ctx: Context, caller: Caller, which: LookFilter, group: Group | None) 
     return ours
 
 
-def _theirs(ctx: Context, caller: Caller, which: LookFilter, group: Group | None) -> Theirs | None:
+async def _theirs(ctx: Context, caller: Caller, which: LookFilter, group: Group | None) -> Theirs | None:
     ownership = upstream_ownership(caller, which.ownership)
     group_id = which.group_id or None
     if group is not None:
         group_id = group.heygen_group_id if caller.account_wide else None
-    if ownership == "" or (group is not None and group_id is None):
+    if group is not None and group_id is None:
         return None
+    granted = None
+    if which.ownership != "public":
+        granted = await granted_looks(ctx, caller, group_id, which.avatar_type)
+    if ownership == "":
+        return granted
 
     async def theirs(limit: int, token: str | None) -> tuple[Sequence[dict[str, Any]], str | None]:
         with reading():
@@ -111,4 +137,4 @@ def _theirs(ctx: Context, caller: Caller, which: LookFilter, group: Group | None
             held = await own_looks.held_looks(session, caller.account_id, found.items)
         return [shown(item) for item in found.items if item.get("id") not in held], found.next_token
 
-    return theirs
+    return chained(granted, theirs)

@@ -11,11 +11,18 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from app.api.answer_schemas import Refusal
-from app.api.avatar_requests import AvatarRequest
+from app.api.avatar_requests import KINDS as AVATARS
+from app.api.avatar_requests import ConsentRequest, LookChange
 from app.api.batch_requests import BatchBody
 from app.api.video_bodies import KINDS
 
-BODIES: tuple[type[BaseModel], ...] = (*KINDS.values(), BatchBody, AvatarRequest)
+BODIES: tuple[type[BaseModel], ...] = (
+    *KINDS.values(),
+    BatchBody,
+    *AVATARS.values(),
+    LookChange,
+    ConsentRequest,
+)
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": Refusal, "description": "Refused; the code says why."},
@@ -60,6 +67,12 @@ def creates(*bodies: type[BaseModel]) -> dict[str, Any]:
     """For a route that makes something of one of these JSON bodies, told apart by `type`."""
     schemas = [{"$ref": f"#/components/schemas/{body.__name__}"} for body in bodies]
     return _creates("application/json", {"oneOf": schemas} if len(schemas) > 1 else schemas[0])
+
+
+def takes(body: type[BaseModel]) -> dict[str, Any]:
+    """For a route that changes something as this JSON body says."""
+    schema = {"$ref": f"#/components/schemas/{body.__name__}"}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 def uploads() -> dict[str, Any]:

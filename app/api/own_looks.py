@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import ColumnElement, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -36,9 +37,16 @@ class OwnGroup:
     newest: OwnLook | None
 
 
-async def find_look(session: AsyncSession, caller: Caller, look_id: str, secrets: Secrets) -> OwnLook | None:
-    """The tenant's look of this id, ours or HeyGen's."""
-    living = select(Look).where(col(Look.tenant_id) == caller.tenant_id, col(Look.deleted_at).is_(None))
+async def find_look(
+    session: AsyncSession,
+    caller: Caller,
+    look_id: str,
+    secrets: Secrets,
+    *,
+    deleted_since: datetime | None = None,
+) -> OwnLook | None:
+    """The tenant's look of this id, ours or HeyGen's; one that was deleted, but not before `deleted_since`, too."""
+    living = select(Look).where(col(Look.tenant_id) == caller.tenant_id, _lives(Look, deleted_since))
     look = await session.scalar(living.where(col(Look.id) == look_id))
     if look is None:
         at_heygen = (col(Look.account_id) == caller.account_id, col(Look.heygen_look_id) == look_id)
@@ -46,9 +54,11 @@ async def find_look(session: AsyncSession, caller: Caller, look_id: str, secrets
     return (await complete(session, [look], secrets))[0] if look is not None else None
 
 
-async def find_group(session: AsyncSession, caller: Caller, group_id: str) -> Group | None:
-    """The tenant's group of this id, ours or HeyGen's."""
-    living = select(Group).where(col(Group.tenant_id) == caller.tenant_id, col(Group.deleted_at).is_(None))
+async def find_group(
+    session: AsyncSession, caller: Caller, group_id: str, *, deleted_since: datetime | None = None
+) -> Group | None:
+    """The tenant's group of this id, ours or HeyGen's; one that was deleted, but not before `deleted_since`, too."""
+    living = select(Group).where(col(Group.tenant_id) == caller.tenant_id, _lives(Group, deleted_since))
     group: Group | None = await session.scalar(living.where(col(Group.id) == group_id))
     if group is None:
         at_heygen = (col(Group.account_id) == caller.account_id, col(Group.heygen_group_id) == group_id)
@@ -148,6 +158,11 @@ async def _unnamed(session: AsyncSession, account_id: str, items: Iterable[Mappi
         tokens = await session.scalars(rows.where(col(Job.account_id) == account_id))
         found.update(marked[token] for token in tokens)
     return found
+
+
+def _lives(table: type[Look] | type[Group], deleted_since: datetime | None) -> ColumnElement[bool]:
+    living = col(table.deleted_at).is_(None)
+    return living if deleted_since is None else living | (col(table.deleted_at) >= deleted_since)
 
 
 def _photo_id(job: Job, secrets: Secrets) -> str | None:

@@ -21,6 +21,29 @@ Theirs = Callable[[int, str | None], Awaitable[tuple[Sequence[dict[str, Any]], s
 """HeyGen's page of so many things under its token, without what is not shown, and its next token."""
 
 
+def chained(first: Theirs | None, then: Theirs) -> Theirs:
+    """Two lists of HeyGen's as one; which of them a token is of is its first letter."""
+    if first is None:
+        return then
+    begun = first
+
+    async def both(limit: int, token: str | None) -> tuple[Sequence[dict[str, Any]], str | None]:
+        items: list[dict[str, Any]] = []
+        second = token is not None and token.startswith("b")
+        left = token[1:] or None if token is not None else None
+        if not second:
+            found, more = await begun(limit, left)
+            items, left = list(found), None
+            if more is not None:
+                return items, f"a{more}"
+            if len(items) == limit:
+                return items, "b"
+        found, more = await then(limit - len(items), left)
+        return [*items, *found], f"b{more}" if more is not None else None
+
+    return both
+
+
 class Listing:
     """One request for a page of a list; `name` tells this list's cursors from those of others."""
 

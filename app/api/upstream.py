@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from app.context import Connection, Context
-from app.errors import InvalidParameter, NotFound, Unavailable
-from app.heygen.errors import HeyGenError, Missing, Refused
+from app.errors import (
+    ApiError,
+    Conflict,
+    Forbidden,
+    InsufficientCredit,
+    InvalidParameter,
+    NotFound,
+    Unavailable,
+)
+from app.heygen.errors import AccountBlocked, HeyGenError, Missing, RateLimited, Refused
 from app.heygen.titles import without_token
 from app.tenancy import Caller
 
 RETRY_SECONDS = 5
+
+_KINDS: Mapping[int, type[ApiError]] = {
+    kind.status: kind for kind in (InvalidParameter, InsufficientCredit, Forbidden, Conflict)
+}
+_CODE = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def connection_of(ctx: Context, caller: Caller) -> Connection:
@@ -41,10 +55,33 @@ def reading(missing: NotFound | None = None) -> Iterator[None]:
         raise _unavailable() from error
 
 
+@contextmanager
+def acting(missing: NotFound) -> Iterator[None]:
+    """The same for what a caller has HeyGen do: HeyGen's own refusal, code and all, is the caller's answer."""
+    try:
+        yield
+    except Missing as error:
+        raise missing from error
+    except (AccountBlocked, RateLimited) as error:
+        raise _unavailable() from error
+    except Refused as error:
+        raise _as_told(error) from error
+    except HeyGenError as error:
+        raise _unavailable() from error
+
+
 def shown(item: Mapping[str, Any]) -> dict[str, Any]:
     """HeyGen's object as it is, but for the token that we put into names."""
     name = item.get("name")
     return {**item, "name": without_token(name)} if isinstance(name, str) else dict(item)
+
+
+def _as_told(error: Refused) -> ApiError:
+    kind = _KINDS.get(error.http_status)
+    if kind is None:
+        return _unavailable()
+    code = error.code if _CODE.fullmatch(error.code) else None
+    return kind(error.message or "HeyGen refuses this.", code=code, param=error.param)
 
 
 def _unavailable() -> Unavailable:

@@ -81,14 +81,15 @@ def check_terms(ctx: Context, caller: Caller, request: VideoRequest, now: dateti
 def check_own_terms(ctx: Context, callback_url: str | None, deadline: datetime | None, now: datetime) -> None:
     """The same of what the caller is told, and until when it waits."""
     if callback_url is not None:
-        _check_callback(ctx, callback_url)
+        check_callback(ctx, callback_url)
     if deadline is not None and not now + SOONEST <= deadline <= now + LATEST:
         raise InvalidParameter(
             "'greenroom.deadline' must be between 1 minute and 7 days from now.", param="greenroom.deadline"
         )
 
 
-def _check_callback(ctx: Context, callback_url: str) -> None:
+def check_callback(ctx: Context, callback_url: str) -> None:
+    """Raises InvalidParameter for an address that nothing will be posted to."""
     try:
         check_url(callback_url, allow_private=ctx.terms.allow_private_destinations)
     except BadDestination as error:

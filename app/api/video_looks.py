@@ -11,12 +11,13 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from app import avatar_grants
 from app.context import Context
 from app.database import portions
 from app.errors import ApiError, InvalidParameter, NotFound
 from app.heygen import schemas
 from app.heygen.errors import HeyGenError, Missing
-from app.models import Job, JobStatus, Look
+from app.models import Group, Job, JobStatus, Look
 from app.tenancy import Caller
 
 LOOK_UP_WITHIN = 2.0  # seconds
@@ -57,7 +58,9 @@ async def own_looks(session: AsyncSession, caller: Caller, avatar_ids: Iterable[
     rows = select(Look, Job).join(Job, col(Job.id) == col(Look.id))
     for some in portions(dict.fromkeys(avatar_ids)):
         at_heygen = (col(Look.account_id) == caller.account_id, col(Look.heygen_look_id).in_(some))
-        for look, making in await session.execute(rows.where(*at_heygen)):
+        for look, making in (await session.execute(rows.where(*at_heygen))).all():
+            if look.tenant_id != caller.tenant_id and await _granted(session, caller, look):
+                continue  # to be used as HeyGen's own
             found[look.heygen_look_id or ""] = _own(look, making, caller, look.heygen_look_id or "")
         for look, making in await session.execute(rows.where(col(Look.id).in_(some))):
             found[look.id] = _own(look, making, caller, look.id)
@@ -117,6 +120,12 @@ def _own(look: Look, making: Job, caller: Caller, named: str) -> LookFacts:
     )
 
 
+async def _granted(session: AsyncSession, caller: Caller, look: Look) -> bool:
+    """Whether another tenant's look was granted to this one, by HeyGen's ids."""
+    group = await session.get_one(Group, look.group_id)
+    return await avatar_grants.covers_look(session, caller, look.heygen_look_id or "", group.heygen_group_id)
+
+
 async def _look(ctx: Context, caller: Caller, avatar_id: str) -> LookFacts:
     """The facts of a look of HeyGen's own; one the caller may not see does not exist."""
     missing = LookFacts(refusal=lambda param: NotFound.avatar(avatar_id, param=param))
@@ -127,8 +136,10 @@ async def _look(ctx: Context, caller: Caller, avatar_id: str) -> LookFacts:
         return missing
     if look is None:
         return LookFacts(unchecked=not caller.account_wide)
-    if look.status is not None and not caller.account_wide:
-        return missing  # only private looks have a status
+    if look.status is not None and not caller.account_wide:  # only private looks have a status
+        async with ctx.database.begin() as session:
+            if not await avatar_grants.covers_look(session, caller, look.id, look.group_id):
+                return missing
     if schemas.look_state(look) == "failed":
         return LookFacts(refusal=unusable(look.error_message or "This avatar could not be made."))
     kind = look.raw.get("avatar_type")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
 from pydantic import WithJsonSchema
-from sqlalchemy import case, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
 from starlette.responses import Response
 
 from app.api import answer_schemas
@@ -21,6 +18,7 @@ from app.api.idempotency import OnceDep, create, hash_of
 from app.api.json_body import read_json
 from app.api.openapi import UNCHANGED, creates
 from app.api.queue_room import RoomDep
+from app.api.removal import DELETED_KNOWN, hide
 from app.api.two_phases import Listing
 from app.api.upstream import connection_of, reading
 from app.api.video_answers import tagged, video_view
@@ -40,7 +38,7 @@ from app.api.video_requests import parse_video
 from app.context import Context
 from app.errors import Conflict, InvalidParameter, NotFound
 from app.lifecycle import By, Canceled, apply, enqueue
-from app.models import UNFINISHED, Job, JobStatus
+from app.models import UNFINISHED, JobStatus
 from app.tenancy import Caller
 
 router = APIRouter(prefix="/v3/videos")
@@ -50,9 +48,6 @@ MOST_IDS = 100
 
 # Any text may be an id: a query that is there is never null.
 Ids = Annotated[list[str] | None, WithJsonSchema({"type": "array", "items": {"type": "string"}})]
-
-DELETED_KNOWN = timedelta(hours=24)
-"""How long a repeated DELETE is told that it is done: the answer to the first one may have been lost."""
 
 
 @router.post(
@@ -145,7 +140,7 @@ async def delete_video(video_id: str, ctx: ContextDep, caller: CallerDep) -> Res
                 session, own.job.id, Canceled(deleted=True), by
             )
             if not moved:
-                await _hide(session, own.job.id, by)
+                await hide(session, own.job.id, by)
     if own is None:
         await _delete_at_heygen(ctx, caller, video_id)
     ctx.wake.hint("tidy")
@@ -172,18 +167,6 @@ async def cancel_video(video_id: str, ctx: ContextDep, caller: CallerDep) -> Res
 def _ids(given: list[str] | None) -> list[str]:
     """Those of a query parameter that may come several times, with commas inside; each once."""
     return list(dict.fromkeys(one for some in given or () for one in some.split(",") if one))
-
-
-async def _hide(session: AsyncSession, job_id: str, by: By) -> None:
-    """Delete a video that has ended; where HeyGen has a copy and is done with it, the worker sees to that now."""
-    at_heygen = col(Job.heygen_id).isnot(None) & col(Job.slot_account_id).is_(None)
-    changes: dict[str, Any] = {
-        "deleted_at": by.now,
-        "due_at": case((at_heygen, by.now), else_=col(Job.due_at)),
-    }
-    await session.execute(
-        update(Job).where(col(Job.id) == job_id, col(Job.deleted_at).is_(None)).values(**changes)
-    )
 
 
 async def _delete_at_heygen(ctx: Context, caller: Caller, video_id: str) -> None:

@@ -102,6 +102,23 @@ class HeyGen(Exchange):
         """Delete a look, and with the last one its group; one that is gone already counts as done."""
         await self.delete("/v3/avatars/looks/{id}", heygen_id)
 
+    async def rename_look(self, heygen_id: str, name: str) -> Look:
+        """Give a photo avatar or digital twin another name."""
+        answer = await self.write("PATCH", "/v3/avatars/looks/{id}", heygen_id, {"name": name})
+        return answer.read(Look.of)
+
+    async def delete_group(self, heygen_id: str) -> None:
+        """Delete a group with all its looks; one that is gone already counts as done."""
+        await self.delete("/v3/avatars/{id}", heygen_id)
+
+    async def create_consent(self, heygen_id: str, body: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+        """Ask for the consent to the twins of a group: the group, and the page where it is given, if any.
+
+        Answers to one `key` are the same for 24 hours.
+        """
+        answer = await self.write("POST", "/v3/avatars/{id}/consent", heygen_id, body, key)
+        return answer.read(_as_it_is)
+
     async def get_group(self, heygen_id: str) -> Mapping[str, Any]:
         """One avatar group as HeyGen shows it."""
         return (await self.get("/v3/avatars/{id}", heygen_id)).read(_as_it_is)

@@ -4,6 +4,7 @@ The transport has to be httpx's own: `errors.transport_error` says why. Whatever
 """
 
 import asyncio
+import json
 import re
 import ssl
 from collections.abc import Callable, Mapping
@@ -73,6 +74,21 @@ class Exchange:
         path = _path(route, heygen_id)
         request = self.request("GET", path, params=given, within=self._read_timeout)
         return await self.send(f"GET {route}", request, self._read_timeout)
+
+    async def write(
+        self, method: str, route: str, heygen_id: str, body: Mapping[str, Any], key: str | None = None
+    ) -> Answer:
+        """Change something that HeyGen has; nothing that costs money."""
+        self.check_held()
+        headers = {"Content-Type": "application/json"}
+        if key is not None:
+            headers["Idempotency-Key"] = checked_key(key)
+        content = json.dumps(body, ensure_ascii=False).encode()
+        within = self._create_timeout
+        request = self.request(
+            method, _path(route, heygen_id), headers=headers, content=content, within=within
+        )
+        return await self.send(f"{method} {route}", request, within)
 
     async def delete(self, route: str, heygen_id: str) -> None:
         self.check_held()

@@ -198,6 +198,11 @@ def look_state(look: Look) -> LookState:
             return "running"
 
 
+def owes_consent(look: Look) -> bool:
+    """Whether HeyGen makes nothing of a digital twin before whoever it shows has consented."""
+    return (look.status or "").strip().lower() == "pending_consent"
+
+
 def entries(payload: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """What a bulk answer tells of each thing; raises Unreadable when it holds no list."""
     data = payload.get("data")

@@ -54,6 +54,7 @@ class Group(SQLModel, table=True):
     account_id: str = Field(foreign_key="accounts.id")
     name: str
     heygen_group_id: str | None = None
+    consent_status: str | None = None  # HeyGen's word; None: not needed, or not asked for yet
     created_at: datetime
     deleted_at: datetime | None = None
 
@@ -75,6 +76,7 @@ class Look(SQLModel, table=True):
     name: str
     avatar_type: str
     heygen_look_id: str | None = None
+    consent_owed: bool = Field(default=False, sa_column_kwargs={"server_default": "0"})  # HeyGen waits for it
     facts: dict[str, Any] | None = Field(default=None, sa_column=json_column())  # HeyGen's look as last read
     reuse_hash: str | None = None  # None when failed, deleted, or reuse was turned off
     created_at: datetime

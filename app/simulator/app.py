@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from app.simulator.errors import Refused
 from app.simulator.gate import Gate
 from app.simulator.record import LedgerRow, RequestRow
-from app.simulator.routes import assets, avatars, batches, control, files, users, videos, voices
+from app.simulator.routes import assets, avatars, batches, consents, control, files, users, videos, voices
 from app.simulator.world import Options, World
 
 __all__ = ["LedgerRow", "Options", "RequestRow", "Simulator"]
@@ -37,7 +37,7 @@ class Simulator:
             lifespan=self._lifespan,
         )
         self.app.state.world = self._world
-        for part in (assets, avatars, batches, control, files, users, videos, voices):
+        for part in (assets, consents, avatars, batches, control, files, users, videos, voices):
             self.app.include_router(part.router)
         self.app.add_middleware(Gate, world=self._world)
         self.app.add_exception_handler(Refused, _refused)
@@ -75,6 +75,10 @@ class Simulator:
     def finish(self, video_id: str) -> None:
         """End a render, or the training of a look, now. Raises Refused (404)."""
         self._world.finish(video_id)
+
+    def consent(self, group_id: str, *, approved: bool = True) -> None:
+        """Decide as the person whom a digital twin shows. Raises Refused (404)."""
+        self._world.decide(group_id, approved=approved)
 
     def set_timeline(self, render_seconds: float | None = None, look_seconds: float | None = None) -> None:
         """How long jobs take that are made from now on."""

@@ -61,6 +61,12 @@ def between(low: float, high: float) -> AfterValidator:
 
 
 Text = Annotated[str, StringConstraints(min_length=1)]
+COLOR, ADDRESS, PLAIN = r"^#[0-9a-fA-F]{6}$", r"^https?://", r"^[^<>]*$"
+_PATTERNS = {
+    COLOR: "must be a color such as #1a2b3c.",
+    ADDRESS: "must be an absolute URL.",
+    PLAIN: "must not contain < or >.",
+}
 Share = Annotated[float, between(0, 1)]
 
 
@@ -137,7 +143,7 @@ class Background(Body):
     """A colour or an image behind the person."""
 
     type: Literal["color", "image"]
-    value: Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")] | None = None
+    value: Annotated[str, StringConstraints(pattern=COLOR)] | None = None
     url: Text | None = None
     asset_id: Text | None = None
 
@@ -241,21 +247,6 @@ class ImageVideo(VideoBody):
     image: AssetInput
 
 
-class PhotoAvatar(Body):
-    """`POST /v3/avatars` with `type: photo`."""
-
-    type: Literal["photo"]
-    name: Text
-    file: AssetInput
-    avatar_group_id: Text | None = None
-
-
-class LookPatch(Body):
-    """`PATCH /v3/avatars/looks/{id}`."""
-
-    name: Text
-
-
 def kind_of(data: Mapping[str, Any], kinds: Mapping[str, type[T]]) -> type[T]:
     """The model that the body's `type` names. Raises Refused (400)."""
     kind = data.get("type")
@@ -288,8 +279,10 @@ def _rule(kind: str, context: Mapping[str, Any], message: str) -> str:
             return "must not be empty."
         case "string_too_long":
             return f"must be at most {context['max_length']} characters."
+        case "too_long":
+            return f"must have at most {context['max_length']} items."
         case "string_pattern_mismatch":
-            return "must be a color such as #1a2b3c."
+            return _PATTERNS.get(context["pattern"], f"must match {context['pattern']}.")
         case "between":
             return message
         case _:

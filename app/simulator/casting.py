@@ -13,6 +13,7 @@ from app.simulator.catalog import Voice, find_voice
 from app.simulator.errors import Refused, invalid, not_found
 from app.simulator.faults import without_magic
 from app.simulator.filming import FilmRequest
+from app.simulator.looks import failure_of
 from app.simulator.looks import status as look_status
 from app.simulator.media import AUDIO, IMAGES, picture_size, speech_seconds
 from app.simulator.renders import frame_size
@@ -97,14 +98,16 @@ def readiness(world: World, look: sqlite3.Row, text: str, param: str = "avatar_i
     """Code and message where a video of this look will fail. Raises Refused where it cannot even begin."""
     state = look_status(look, world.now())
     if state == "failed":
-        raise Refused(400, NOT_USABLE, look["failure"], param)
-    if state != "processing":
+        raise Refused(400, NOT_USABLE, failure_of(look)["message"], param)
+    if state not in {"processing", "pending_consent"}:
         return None
-    unready = world.faults.strike("look_unready", text) or {"answer": "not_ready"}
+    unready = world.faults.strike("look_unready", text) or {"answer": state}
     if unready["answer"] == "not_found":
         raise not_found("avatar", look["id"])
     if unready["answer"] == "late":
         return NOT_USABLE, "The avatar was not ready."
+    if unready["answer"] == "pending_consent":
+        raise Refused(400, "avatar_consent_required", "This avatar is waiting for consent.", param)
     raise Refused(409, "resource_not_ready", "The avatar is still processing.", param)
 
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
-from functools import cache
-
-from PIL import Image, ImageDraw
 
 
 @dataclass(frozen=True)
@@ -50,6 +46,7 @@ VOICES = tuple(
 )
 
 PHOTO_ENGINES = ("avatar_iv", "avatar_iii")
+TWIN_ENGINES = ("avatar_iii", "avatar_iv", "avatar_v")
 
 LOOKS = (
     PublicLook(
@@ -81,7 +78,7 @@ LOOKS = (
         avatar_type="studio_avatar",
         gender="female",
         default_voice_id=VOICES[0].voice_id,
-        engines=("avatar_iii", "avatar_iv", "avatar_v"),
+        engines=TWIN_ENGINES,
         size=(1920, 1080),
         color="#7d6bb5",
     ),
@@ -91,22 +88,3 @@ LOOKS = (
 def find_voice(voice_id: str) -> Voice | None:
     """The voice of this id."""
     return next((voice for voice in VOICES if voice.voice_id == voice_id), None)
-
-
-@cache
-def portrait(look: PublicLook) -> bytes:
-    """A drawn stand-in for the picture of a public look, PNG."""
-    width, height = look.size
-    picture = Image.new("RGB", look.size, look.color)
-    pen = ImageDraw.Draw(picture)
-    middle, unit = width // 2, min(width, height) // 8
-    top = height // 2 - 2 * unit
-    pen.ellipse((middle - 3 * unit, top + 3 * unit, middle + 3 * unit, top + 10 * unit), fill="#2f3a4a")
-    pen.ellipse((middle - 3 * unit // 2, top - unit, middle + 3 * unit // 2, top + 3 * unit), fill="#e8c4a0")
-    for side in (-1, 1):
-        eye = middle + side * unit // 2
-        pen.ellipse((eye - unit // 8, top + unit // 2, eye + unit // 8, top + 3 * unit // 4), fill="#26303d")
-    pen.ellipse((middle - unit // 2, top + 7 * unit // 4, middle + unit // 2, top + 2 * unit), fill="#a8504c")
-    content = io.BytesIO()
-    picture.save(content, "PNG", compress_level=1)
-    return content.getvalue()

@@ -82,6 +82,7 @@ REGISTRY = {
         # Looks.
         Scenario("look_not_ready", "A look takes longer.", {"seconds": 60.0}, "seconds"),
         Scenario("look_fails", "A look fails late.", {"message": "No face was found."}, "message"),
+        Scenario("consent_refused", "Whoever is asked to consent to a digital twin declines."),
         Scenario(
             "look_unready",
             "A video on an unready look: `answer` is not_found (404), not_ready (409) or late (200, then failed).",

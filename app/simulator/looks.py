@@ -5,21 +5,37 @@ from __future__ import annotations
 import json
 import sqlite3
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.simulator.catalog import LOOKS, PHOTO_ENGINES, PublicLook, portrait
+from app.simulator.catalog import LOOKS, PHOTO_ENGINES, TWIN_ENGINES, PublicLook
+from app.simulator.consents import DECLINED, PENDING
 from app.simulator.errors import Refused, not_found
 from app.simulator.faults import Faults
 from app.simulator.links import Links
+from app.simulator.portraits import Style, draw
 from app.simulator.store import Store
 
 # A group and its numbers in one row; its preview, status and error are those of its newest look.
 GROUPS = """
-SELECT g.*, (SELECT count(*) FROM looks l WHERE l.group_id = g.id AND l.deleted = 0) AS looks_count,
+SELECT g.*, (SELECT status FROM consents c WHERE c.group_id = g.id) AS consent,
+       (SELECT count(*) FROM looks l WHERE l.group_id = g.id AND l.deleted = 0) AS looks_count,
        (SELECT max(l.seq) FROM looks l WHERE l.group_id = g.id AND l.deleted = 0) AS newest
 FROM groups g WHERE g.deleted = 0
 """
+ROWS = """
+SELECT l.*, (SELECT status FROM consents c WHERE c.group_id = l.group_id) AS consent FROM looks l
+"""
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """What a look is made of: the picture that is filmed; a twin needs consent."""
+
+    picture: Path
+    size: tuple[int, int]
+    twin: bool = False
 
 
 class Looks:
@@ -38,14 +54,14 @@ class Looks:
         self,
         name: str,
         group_id: str | None,
-        photo: Path,
-        size: tuple[int, int],
+        appearance: Appearance,
         *,
         now: float,
         seconds: float,
     ) -> str:
         """Make a look that takes this long; part of the transaction that bills it. Answers its id."""
         look_id = uuid.uuid4().hex
+        kind = "digital_twin" if appearance.twin else "photo_avatar"
         if group_id is None:
             group_id = uuid.uuid4().hex
             self._store.insert("groups", id=group_id, name=name, public=0, created_at=now)
@@ -56,12 +72,12 @@ class Looks:
             id=look_id,
             group_id=group_id,
             name=name,
-            avatar_type="photo_avatar",
+            avatar_type=kind,
             public=0,
-            engines=json.dumps(PHOTO_ENGINES),
-            photo=str(photo),
-            width=size[0],
-            height=size[1],
+            engines=json.dumps(TWIN_ENGINES if appearance.twin else PHOTO_ENGINES),
+            photo=str(appearance.picture),
+            width=appearance.size[0],
+            height=appearance.size[1],
             created_at=now,
             finish_at=now + seconds + (float(longer["seconds"]) if longer else 0.0),
             failure=str(failure["message"]) if failure else None,
@@ -70,7 +86,7 @@ class Looks:
 
     def get(self, look_id: str) -> sqlite3.Row:
         """The row of a look. Raises Refused (404)."""
-        row = self._store.one("SELECT * FROM looks WHERE id = ? AND deleted = 0", look_id)
+        row = self._store.one(f"{ROWS} WHERE l.id = ? AND l.deleted = 0", look_id)
         if row is None:
             raise not_found("avatar", look_id)
         return row
@@ -89,7 +105,7 @@ class Looks:
     def page(self, filters: dict[str, str | None], before: int | None, limit: int) -> list[sqlite3.Row]:
         """One row more than the limit, newest first; filters by `group_id`, `avatar_type` and `ownership`."""
         return self._store.all(
-            "SELECT * FROM looks WHERE deleted = 0 AND (?1 IS NULL OR group_id = ?1) AND (?2 IS NULL OR"
+            f"{ROWS} WHERE deleted = 0 AND (?1 IS NULL OR group_id = ?1) AND (?2 IS NULL OR"
             " avatar_type = ?2) AND (?3 IS NULL OR public = ?3) AND (?4 IS NULL OR seq < ?4)"
             " ORDER BY seq DESC LIMIT ?5",
             filters.get("group_id"),
@@ -108,6 +124,10 @@ class Looks:
             before,
             limit + 1,
         )
+
+    def rest(self, look_id: str, now: float) -> None:
+        """A twin in want of consent: nothing is trained, and nothing in flight, before it is given."""
+        self._store.write("UPDATE looks SET finish_at = ? WHERE id = ?", now, look_id)
 
     def finish(self, look_id: str, now: float) -> None:
         """End its training now. Raises Refused (404)."""
@@ -155,12 +175,12 @@ class Looks:
             "image_height": row["height"] if ready else None,
             "preferred_orientation": _orientation(row["width"], row["height"]) if ready else None,
             "status": state,
-            "error": {"code": "training_failed", "message": row["failure"]} if state == "failed" else None,
+            "error": failure_of(row) if state == "failed" else None,
         }
 
     def group_view(self, row: sqlite3.Row, now: float, base_url: str) -> dict[str, Any]:
         """A group as HeyGen shows it."""
-        look = self._store.one("SELECT * FROM looks WHERE seq = ?", row["newest"])
+        look = self._store.one(f"{ROWS} WHERE l.seq = ?", row["newest"])
         shown = self.view(look, now, base_url) if look else {}
         return {
             "id": row["id"],
@@ -171,7 +191,7 @@ class Looks:
             "preview_video_url": None,
             "gender": row["gender"],
             "default_voice_id": row["default_voice_id"],
-            "consent_status": None,
+            "consent_status": row["consent"],
             "status": shown.get("status"),
             "error": shown.get("error"),
         }
@@ -179,7 +199,7 @@ class Looks:
     def _publish(self, look: PublicLook) -> None:
         photo = self._store.folder / "assets" / f"{look.id}.png"
         photo.parent.mkdir(exist_ok=True)
-        photo.write_bytes(portrait(look))
+        photo.write_bytes(draw(Style(look.size, look.color)))
         shared = {
             "public": 1,
             "gender": look.gender,
@@ -206,9 +226,19 @@ def status(row: sqlite3.Row, now: float) -> str | None:
     """HeyGen's word for where the look stands; None for public ones."""
     if row["public"]:
         return None
+    consent = row["consent"] if row["avatar_type"] == "digital_twin" else None
+    if consent == PENDING:
+        return "pending_consent"
     if row["finish_at"] > now:
         return "processing"
-    return "failed" if row["failure"] else "completed"
+    return "failed" if row["failure"] or consent == DECLINED else "completed"
+
+
+def failure_of(row: sqlite3.Row) -> dict[str, str]:
+    """Why a look failed."""
+    if row["failure"]:
+        return {"code": "training_failed", "message": row["failure"]}
+    return {"code": "consent_declined", "message": "The person in the footage did not consent."}
 
 
 def _public(ownership: str | None) -> int | None:

@@ -22,6 +22,7 @@ SUFFIXES = {
     "application/x-subrip": "srt",
 }
 IMAGES = frozenset({"image/png", "image/jpeg"})
+VIDEOS = frozenset({"video/mp4", "video/webm"})
 AUDIO = frozenset({"audio/mpeg", "audio/wav"})
 VIDEOS = frozenset({"video/mp4", "video/webm"})
 

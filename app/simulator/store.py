@@ -92,6 +92,12 @@ CREATE TABLE IF NOT EXISTS looks (
 CREATE INDEX IF NOT EXISTS looks_by_finish ON looks (finish_at) WHERE deleted = 0;
 CREATE INDEX IF NOT EXISTS looks_by_group ON looks (group_id) WHERE deleted = 0;
 
+CREATE TABLE IF NOT EXISTS consents (
+    group_id TEXT PRIMARY KEY,    -- a group with a digital twin in it
+    status TEXT NOT NULL,         -- pending | approved | declined
+    reroute_url TEXT
+) WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS videos (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,

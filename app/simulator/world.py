@@ -12,6 +12,7 @@ import httpx
 from app.simulator.answers import Answers, Call
 from app.simulator.batches import Batches
 from app.simulator.callbacks import Callbacks
+from app.simulator.consents import Consents
 from app.simulator.faults import Faults
 from app.simulator.links import Links
 from app.simulator.looks import Looks
@@ -70,6 +71,7 @@ class World:
         self.record = Record(self.store)
         self.links = Links(self.store.secret())
         self.sources = Sources(self.store)
+        self.consents = Consents(self.store, self.faults)
         self.looks = Looks(self.store, self.faults, self.links)
         self.callbacks = Callbacks(
             *(self.store, self.faults, self.links, self.now, lambda: self.called_as),
@@ -106,6 +108,10 @@ class World:
         """Try each callback that is due once; answers how many were tried."""
         self.batches.plan_ends(self.now())
         return await self.callbacks.send_due()
+
+    def decide(self, group_id: str, *, approved: bool) -> str | None:
+        """Give or refuse the consent to a twin; where its page leads then. Raises Refused (404)."""
+        return self.consents.decide(group_id, approved=approved, now=self.now(), seconds=self.look_seconds)
 
     def stats(self) -> dict[str, int]:
         """Numbers for people and tests."""

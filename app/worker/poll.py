@@ -13,11 +13,11 @@ from sqlmodel import col
 from app import gates, governor, lifecycle
 from app.context import Connection, Context
 from app.heygen.errors import HeyGenError, Missing
-from app.heygen.schemas import Look, Video, look_state, video_state
-from app.lifecycle import By, Completed, Fact, Failed, Rendered
+from app.heygen.schemas import Look, Video, look_state, owes_consent, video_state
+from app.lifecycle import By, Completed, ConsentOwed, Fact, Failed, Rendered
 from app.models import Job, JobStatus, is_status
 from app.remote_files import first_byte
-from app.worker import cadence
+from app.worker import cadence, consents
 from app.worker.claims import heed_hints, hinted, put_all_back, put_back, take_due
 
 log = structlog.get_logger(__name__)
@@ -150,6 +150,7 @@ async def ask(ctx: Context, job: Job) -> None:
     await ctx.failpoint("poll.asked")
     async with ctx.database.begin() as session:
         now = ctx.clock.now()
+        fact = await consents.news(session, job, fact)
         if fact is None:
             await put_back(session, job, now + cadence.again(ctx, job, now), asks=job.asks + 1)
             return
@@ -169,7 +170,12 @@ async def outcome(ctx: Context, job: Job) -> Fact | None:
     """What HeyGen says has become of a job; None while it runs. Raises HeyGenError."""
     connection = ctx.connections[job.account_id]
     if job.kind == "look":
-        return _of_look(await connection.heygen.get_look(job.heygen_id or ""))
+        look = await connection.heygen.get_look(job.heygen_id or "")
+        await consents.note(ctx, job, look.group_id)
+        if owes_consent(look):
+            now = ctx.clock.now()
+            return ConsentOwed(now + cadence.again(ctx, job, now))
+        return _of_look(look)
     video = await connection.heygen.get_video(job.heygen_id or "")
     match video_state(video.status):
         case "failed":
@@ -190,6 +196,9 @@ def _of_look(look: Look) -> Fact | None:
             return Failed(look.error_code or "training_failed", look.error_message)
         case "ready":
             told = {name: look.raw[name] for name in LOOK_FACTS if look.raw.get(name) is not None}
+            # The links themselves expire: only that there are some is kept.
+            links = {"image": look.preview_image_url, "video": look.preview_video_url}
+            told["previews"] = [name for name, link in links.items() if link]
             return Completed(told, heygen_group_id=look.group_id)
         case _:
             return None

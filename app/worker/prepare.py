@@ -60,6 +60,7 @@ async def prepare(ctx: Context, session: AsyncSession, job: Job, checked: bool =
         found = await translate(session, job, request, body)
         if found is not None:
             return found
+    await _name(session, job, body)
     missing = await _assets(session, job, request, body)
     unchecked = () if checked else tuple((kind, heygen_id) for kind, heygen_id in request.unchecked)
     if missing or unchecked:
@@ -120,6 +121,13 @@ async def _group(
     )
     # The first look of a group makes the group at HeyGen; where it failed, this one does.
     return Waits(earlier) if earlier is not None else None
+
+
+async def _name(session: AsyncSession, job: Job, body: dict[str, object]) -> None:
+    """A look may have been renamed while it waited."""
+    look = await session.get(Look, job.id) if job.kind == "look" else None
+    if look is not None:
+        body["name"] = look.name
 
 
 async def _assets(

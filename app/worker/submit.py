@@ -10,7 +10,7 @@ from sqlalchemy.exc import NoResultFound
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app import governor, lifecycle
+from app import avatar_grants, governor, lifecycle
 from app.context import Context
 from app.database import DatabaseAway
 from app.heygen.errors import HeyGenError, NoAnswer, NotSent
@@ -205,10 +205,14 @@ async def _public(ctx: Context, job: Job, kind: str, heygen_id: str) -> bool:
     try:
         if kind == "voice":
             return not is_private_voice(await catalog.voice(heygen_id))
-        # Only private looks have a status of their own.
-        return (await catalog.look(heygen_id)).status is None
+        look = await catalog.look(heygen_id)
     except NotThere:
         return False
+    # Only private looks have a status of their own.
+    if look.status is None:
+        return True
+    async with ctx.database.begin() as session:
+        return await avatar_grants.covers_look(session, job, look.id, look.group_id)
 
 
 async def _send(ctx: Context, job: Job, intent: Intent) -> None:

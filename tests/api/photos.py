@@ -18,6 +18,9 @@ from starlette.routing import Route
 
 from app.simulator.server import QuietServer
 
+FOOTAGE = b"\x00\x00\x00\x18ftypmp42" + bytes(5_000)
+"""An mp4 by its first bytes."""
+
 
 def picture(width: int = 600, height: int = 800, color: str = "#336699", kind: str = "PNG") -> bytes:
     """A picture of one colour."""

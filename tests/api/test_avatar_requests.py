@@ -9,13 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.api.avatar_requests import parse_avatar
+from app.api.avatar_requests import PhotoAvatar, PromptAvatar, parse_avatar, parse_change, parse_consent
 from app.api.requests import MAX_PHOTO, InlineAsset, StoredAsset, UrlAsset
 from app.errors import ApiError, InvalidParameter
 
 URL = {"type": "url", "url": "https://example.com/portrait.jpg"}
 PHOTO: dict[str, Any] = {"type": "photo", "name": "Sarah — Marketing", "file": URL}
 INLINE = {"type": "base64", "media_type": "image/png", "data": "aGk="}
+PROMPT: dict[str, Any] = {"type": "prompt", "name": "Sarah", "prompt": "A pilot."}
+TWIN: dict[str, Any] = {
+    "type": "digital_twin",
+    "name": "Sarah",
+    "file": {"type": "asset_id", "asset_id": "a1"},
+}
+KNOWN = "'type' must be one of 'photo', 'prompt', 'digital_twin'."
 
 
 def refusal(body: dict[str, Any]) -> InvalidParameter:
@@ -25,17 +32,23 @@ def refusal(body: dict[str, Any]) -> InvalidParameter:
     return caught.value
 
 
+def photo(body: dict[str, Any]) -> PhotoAvatar:
+    request = parse_avatar(body)
+    assert isinstance(request, PhotoAvatar)
+    return request
+
+
 def test_the_guides_body_is_taken_as_it_stands() -> None:
-    request = parse_avatar(PHOTO)
+    request = photo(PHOTO)
     assert (request.type, request.name, request.avatar_group_id) == ("photo", "Sarah — Marketing", None)
     assert request.file == UrlAsset(type="url", url="https://example.com/portrait.jpg")
     assert (request.test, request.greenroom.reuse, request.greenroom.priority) == (False, True, 0)
 
 
 def test_a_file_may_be_an_asset_or_come_inline() -> None:
-    stored = parse_avatar(PHOTO | {"file": {"type": "asset_id", "asset_id": "a1"}})
+    stored = photo(PHOTO | {"file": {"type": "asset_id", "asset_id": "a1"}})
     assert stored.file == StoredAsset(type="asset_id", asset_id="a1")
-    inline = parse_avatar(PHOTO | {"file": INLINE}).file
+    inline = photo(PHOTO | {"file": INLINE}).file
     assert isinstance(inline, InlineAsset)
     assert (inline.data, inline.media_type) == (b"hi", "image/png")
     assert "hi" not in repr(inline)
@@ -67,13 +80,8 @@ def with_file(**fields: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("body", "param", "message"),
     [
-        (PHOTO | {"type": "prompt"}, "type", "'type' must be 'photo': Greenroom makes photo avatars only."),
-        (
-            PHOTO | {"type": "digital_twin"},
-            "type",
-            "'type' must be 'photo': Greenroom makes photo avatars only.",
-        ),
-        (PHOTO | {"type": ["photo"]}, "type", "'type' must be 'photo': Greenroom makes photo avatars only."),
+        (PHOTO | {"type": "studio_avatar"}, "type", KNOWN),
+        (PHOTO | {"type": ["photo"]}, "type", KNOWN),
         (PHOTO | {"type": None}, "type", "'type' is required."),
         (PHOTO | {"name": None}, "name", "'name' is required."),
         (PHOTO | {"name": ""}, "name", "'name' must not be empty."),
@@ -115,6 +123,24 @@ def with_file(**fields: Any) -> dict[str, Any]:
         (PHOTO | {"avatar_group_id": ""}, "avatar_group_id", "'avatar_group_id' must not be empty."),
         (PHOTO | {"test": "yes"}, "test", "'test' must be true or false."),
         (PHOTO | {"prompt": "x"}, "prompt", "'prompt' is not a known field."),
+        (PROMPT | {"prompt": None}, "prompt", "'prompt' is required."),
+        (PROMPT | {"prompt": ""}, "prompt", "'prompt' must not be empty."),
+        (PROMPT | {"prompt": "é" * 1001}, "prompt", "'prompt' must be at most 1000 characters."),
+        (PROMPT | {"file": URL}, "file", "'file' is not a known field."),
+        (
+            PROMPT | {"reference_images": [URL] * 4},
+            "reference_images",
+            "'reference_images' must have at most 3 items.",
+        ),
+        (
+            PROMPT | {"reference_images": [URL, {"type": "url"}]},
+            "reference_images.1.url",
+            "'reference_images.1.url' is required.",
+        ),
+        (PROMPT | {"avatar_id": ""}, "avatar_id", "'avatar_id' must not be empty."),
+        (TWIN | {"file": INLINE}, "file.type", "'file.type' must be one of 'url', 'asset_id'."),
+        (TWIN | {"name": None}, "name", "'name' is required."),
+        (TWIN | {"avatar_id": "l1"}, "avatar_id", "'avatar_id' is not a known field."),
         (
             PHOTO | {"greenroom": {"archive": True}},
             "greenroom.archive",
@@ -128,9 +154,40 @@ def test_a_broken_rule_is_named_with_its_field(body: dict[str, Any], param: str,
     assert (error.param, error.message, error.errors) == (param, message, ())
 
 
+def test_words_and_footage_are_taken() -> None:
+    images = [URL, {"type": "asset_id", "asset_id": "a1"}, INLINE]
+    words = parse_avatar(PROMPT | {"prompt": "é" * 1000, "reference_images": images, "avatar_id": "l1"})
+    assert isinstance(words, PromptAvatar)
+    assert [image.type for image in words.reference_images] == ["url", "asset_id", "base64"]
+    assert parse_avatar(TWIN).type == "digital_twin"
+    assert parse_avatar(TWIN | {"type": "video"}) == parse_avatar(TWIN)
+
+
+def test_names_and_consents_are_checked() -> None:
+    assert parse_change({"name": "Tom"}).name == "Tom"
+    assert parse_consent({"reroute_url": None}).model_dump(exclude_none=True) == {}
+    footage = {"type": "url", "url": "https://example.com/me.mp4"}
+    whole = {"reroute_url": "https://example.com/x?a=1", "consent_text": "I do.", "consent_video": footage}
+    assert parse_consent(whole).model_dump(exclude_none=True) == whole
+    wrong: list[tuple[Any, dict[str, Any], str]] = [
+        (parse_change, {}, "name"),
+        (parse_change, {"name": ""}, "name"),
+        (parse_change, {"name": "Tom", "tags": []}, "tags"),
+        (parse_consent, {"consent_text": "a <b> c"}, "consent_text"),
+        (parse_consent, {"consent_text": "x" * 1001}, "consent_text"),
+        (parse_consent, {"reroute_url": "javascript:alert(1)"}, "reroute_url"),
+        (parse_consent, {"consent_video": INLINE}, "consent_video.type"),
+        (parse_consent, {"consent_id": "x"}, "consent_id"),
+    ]
+    for parse, body, param in wrong:
+        with pytest.raises(InvalidParameter) as caught:
+            parse(body)
+        assert caught.value.param == param
+
+
 def test_a_photo_in_the_body_may_have_32_mb_and_no_byte_more() -> None:
     largest = base64.b64encode(bytes(MAX_PHOTO)).decode()
-    file = parse_avatar(PHOTO | {"file": INLINE | {"data": largest}}).file
+    file = photo(PHOTO | {"file": INLINE | {"data": largest}}).file
     assert isinstance(file, InlineAsset)
     assert len(file.data) == MAX_PHOTO
     for size in (MAX_PHOTO + 1, MAX_PHOTO + 100):
@@ -163,7 +220,7 @@ anything = st.recursive(
 @settings(deadline=None)  # the machine may be busy
 @given(
     st.fixed_dictionaries(
-        {"type": st.just("photo") | anything},
+        {"type": st.sampled_from(["photo", "prompt", "digital_twin", "video"]) | anything},
         optional={
             "name": anything,
             "file": anything
@@ -181,4 +238,4 @@ anything = st.recursive(
 )
 def test_no_body_does_worse_than_a_refusal(body: dict[str, Any]) -> None:
     with suppress(ApiError):
-        assert parse_avatar(body).type == "photo"
+        assert parse_avatar(body).type in {"photo", "prompt", "digital_twin"}

@@ -40,7 +40,10 @@ NOBODYS = frozenset({"voice_id"})
 """Parameters that name nothing a tenant owns."""
 
 # What a route needs before it looks at its id.
-BODIES: dict[tuple[str, str], Any] = {}
+BODIES: dict[tuple[str, str], Any] = {
+    ("PATCH", "/v3/avatars/looks/{look_id}"): {"name": "Tom"},
+    ("POST", "/v3/avatars/{group_id}/consent"): {},
+}
 
 
 def routes() -> Iterator[tuple[str, str]]:

@@ -89,6 +89,13 @@ LATER = (
         lambda prompt: len(prompt) <= 1000,
         "raised from 200 to 1000",
     ),
+    Later(
+        "POST /v3/avatars/{group_id}/consent answer",
+        "$.data.url",
+        "type",
+        lambda url: url is None,
+        "footage may be the consent",
+    ),
     *(
         Later(part, path, "enum", ("digital_twin",).__contains__, "April: video_avatar")
         for part, path in (

@@ -121,6 +121,7 @@ VIDEOS = ("POST", "/v3/videos")
 BATCHES = ("POST", "/v3/videos/batches")
 AVATARS = ("POST", "/v3/avatars")
 RENAME = ("PATCH", "/v3/avatars/looks/l1")
+CONSENT = ("POST", "/v3/avatars/g1/consent")
 UPLOAD = ("POST", "/v3/assets")
 
 REQUESTS: list[tuple[str, str, Any]] = [
@@ -151,6 +152,8 @@ REQUESTS: list[tuple[str, str, Any]] = [
     (*AVATARS, PHOTO | {"type": "digital_twin"}),
     (*AVATARS, PROMPT),
     (*RENAME, {"name": "Sarah"}),
+    (*CONSENT, {"reroute_url": "https://example.com", "consent_text": "x" * 1000, "consent_video": ASSET_ID}),
+    (*CONSENT, {"reroute_url": None}),
     (*UPLOAD, {"file": b"\x89PNG"}),
 ]
 READS = [
@@ -278,6 +281,8 @@ ANSWERS: list[tuple[str, str, Any]] = [
     ("GET", "/v3/avatars", page(GROUP)),
     ("GET", "/v3/avatars/g1", {"data": GROUP}),
     ("DELETE", "/v3/avatars/g1", {"data": {"id": "g1"}}),
+    (*CONSENT, {"data": {"avatar_group": GROUP, "url": None}}),
+    (*CONSENT, {"data": {"avatar_group": GROUP, "url": "https://example.com/consent"}}),
     ("GET", "/v3/avatars/looks", page(LOOK)),
     ("GET", "/v3/avatars/looks/l1", {"data": LOOK}),
     (*RENAME, {"data": LOOK}),

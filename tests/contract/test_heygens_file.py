@@ -26,6 +26,7 @@ NEWER_ANSWERS = [
     ("GET", "/v3/avatars/looks/l1", {"data": ok.LOOK}),
     (*ok.RENAME, {"data": ok.LOOK}),
     (*ok.AVATARS, {"data": {"avatar_item": ok.LOOK}}),
+    (*ok.CONSENT, {"data": {"avatar_group": ok.GROUP, "url": None}}),
 ]
 
 

@@ -12,6 +12,7 @@ from app.context import Context
 from app.heygen.client import HeyGen
 from app.heygen.errors import Refused
 from tests.api.callers import LOOK, PHOTO, PORTRAIT, VIDEO, VOICE, at_heygen, render
+from tests.api.photos import FOOTAGE
 from tests.clocks import ManualClock
 from tests.contract.contract import ours
 from tests.contract.exchanges import Exchanges
@@ -34,16 +35,15 @@ STUDIO = {
 FAILING = VIDEO | {"script": "[[fail: rendering_failed]] Hello."}
 NOBODY = "0" * 32
 
-NOT_SERVED = {
-    "GET /v3/assets",
-    "PATCH /v3/avatars/looks/{look_id}",
-    "DELETE /v3/avatars/looks/{look_id}",
-    "DELETE /v3/avatars/{group_id}",
-}
+NOT_SERVED = {"GET /v3/assets"}
 
 
 async def photo() -> AsyncIterator[bytes]:
     yield PHOTO.read_bytes()
+
+
+async def footage() -> AsyncIterator[bytes]:
+    yield FOOTAGE
 
 
 async def test_our_client_and_the_simulator_keep_the_contract(
@@ -57,6 +57,18 @@ async def test_our_client_and_the_simulator_keep_the_contract(
     clock.advance(timedelta(minutes=5))
     await heygen.get_look(look.id)
     await heygen.get_group(look.group_id or "")
+    await heygen.rename_look(look.id, "Tom")
+    film_id = await heygen.upload_asset(
+        footage(), filename="a.mp4", mime="video/mp4", size=len(FOOTAGE), key="footage"
+    )
+    told = {"type": "digital_twin", "name": "Sarah", "file": {"type": "asset_id", "asset_id": film_id}}
+    twin = await heygen.create("/v3/avatars", json.dumps(told).encode(), "twin")
+    for number, consent in enumerate(({}, {"consent_video": told["file"]})):
+        await heygen.create_consent(twin.group_id or "", consent, f"consent-{number}")
+    await heygen.get_look(twin.id)
+    await heygen.delete_group(twin.group_id or "")
+    words = {"type": "prompt", "name": "Sarah", "prompt": "A pilot.", "avatar_id": look.id}
+    await heygen.create("/v3/avatars", json.dumps(words).encode(), "words")
     await heygen.list_groups(ownership="private")
     await heygen.list_looks(avatar_type="photo_avatar", ownership="private", group_id=look.group_id)
     await heygen.list_voices(language="English", gender="female", limit=2)
@@ -95,7 +107,10 @@ async def test_our_client_and_the_simulator_keep_the_contract(
         "GET /v3/avatars/{group_id}",
         "GET /v3/avatars/looks",
         "GET /v3/avatars/looks/{look_id}",
+        "PATCH /v3/avatars/looks/{look_id}",
         "DELETE /v3/avatars/looks/{look_id}",
+        "DELETE /v3/avatars/{group_id}",
+        "POST /v3/avatars/{group_id}/consent",
         "GET /v3/voices",
         "GET /v3/voices/{voice_id}",
         "GET /v3/users/me",
@@ -122,6 +137,12 @@ async def test_our_api_keeps_the_contract(
     named = {"type": "photo", "name": "Sarah", "file": {"type": "asset_id", "asset_id": asset_id}}
     made = (await api.post("/v3/avatars", json=named)).json()["data"]
     look_id, group_id = made["avatar_item"]["id"], made["avatar_group"]["id"]
+    words = {"type": "prompt", "name": "Ann", "prompt": "A pilot.", "avatar_id": look_id}
+    await api.post("/v3/avatars", json=words)
+    film = await api.post("/v3/assets", files={"file": ("me.mp4", FOOTAGE)})
+    twin_of = {"type": "asset_id", "asset_id": film.json()["data"]["asset_id"]}
+    twin = await api.post("/v3/avatars", json={"type": "digital_twin", "name": "Me", "file": twin_of})
+    twin_group = f"/v3/avatars/{twin.json()['data']['avatar_group']['id']}"
     hook = {"callback_url": receiver.url, "callback_id": "4711"}
     videos = [
         (await api.post("/v3/videos", json=video | hook)).json()["data"]["video_id"]
@@ -161,6 +182,12 @@ async def test_our_api_keeps_the_contract(
     await render(served, clock)
     for path in paths:
         await api.get(path)
+    await api.post(f"{twin_group}/consent", json={"consent_text": "I agree."})
+    await api.get(twin_group)
+    await api.get("/v3/avatars/looks?avatar_type=digital_twin")
+    await api.patch(f"/v3/avatars/looks/{look_id}", json={"name": "Tom"})
+    await api.delete(f"/v3/avatars/looks/{look_id}")
+    await api.delete(twin_group)
     for wrong in ({}, VIDEO | {"avatar_id": NOBODY}, VIDEO | {"script": ""}, VIDEO | {"resolution": "8k"}):
         await api.post("/v3/videos", json=wrong)
     await api.get("/v3/users/me", headers={"x-api-key": "nobody's"})

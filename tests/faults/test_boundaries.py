@@ -20,6 +20,7 @@ WITHOUT = {
     "claims.renewing": "moves a lease; ends in submit.uploaded or archive.fetched",
     "archive._settle": "ends in archive.recorded, but for what is postponed or was deleted: one update of one row",
     "archive._postpone": "one commit; without it the end of the lease brings the file up again",
+    "consents.note": "a word of HeyGen's, which the next poll reads again",
     "deliver._take": "ends in deliver.claimed",
     "deliver._post": "ends in deliver.posted",
     "poll._sort_out": "ends in poll.sorted",

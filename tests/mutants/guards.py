@@ -1,6 +1,7 @@
 """The guards of the core, each with what the code would be without it, and the tests that notice."""
 
 from tests.mutants.accounts import ACCOUNTS_MUTANTS, NOTICES_MUTANTS, PLACES_MUTANTS
+from tests.mutants.avatars import AVATARS_MUTANTS
 from tests.mutants.batches import BATCH_MUTANTS
 from tests.mutants.boundaries import BOUNDARY_MUTANTS
 from tests.mutants.edges import (
@@ -24,6 +25,7 @@ from tests.mutants.surroundings import (
 )
 
 AREAS = {
+    "avatars": AVATARS_MUTANTS,
     "lifecycle": LIFECYCLE_MUTANTS,
     "governor": GOVERNOR_MUTANTS,
     "locks": LOCKS_MUTANTS,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from app.simulator.faults import REGISTRY
-from tests.simulator import test_create_scenarios, test_later_scenarios, test_scenes
+from tests.simulator import test_create_scenarios, test_later_scenarios, test_scenes, test_twins
 from tests.simulator.scenes import SHOWN
 
 
 def test_every_scenario_is_shown_by_a_test() -> None:
-    assert test_create_scenarios, (test_later_scenarios, test_scenes)  # importing them filled SHOWN
+    shown_in = [test_create_scenarios, test_later_scenarios, test_scenes, test_twins]
+    assert all(shown_in)  # importing them filled SHOWN
     assert set(REGISTRY) == SHOWN
 
 

@@ -7,15 +7,13 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from app.simulator.bodies import LookPatch, PhotoAvatar, kind_of, read
+from app.simulator.avatar_bodies import KINDS, LookPatch
+from app.simulator.bodies import kind_of, read
 from app.simulator.errors import invalid
 from app.simulator.gate import call_of
 from app.simulator.jobs import Job, accept
-from app.simulator.media import IMAGES, picture_size
 from app.simulator.routes.pages import WorldDep, listing, page_of
-from app.simulator.world import World
-
-LOOK_USD = 1.0
+from app.simulator.training import begin_training
 
 router = APIRouter(prefix="/v3/avatars")
 
@@ -25,7 +23,7 @@ async def create_avatar(request: Request, world: WorldDep) -> Response:
     """Begin to train a look."""
 
     async def draft(data: dict[str, Any]) -> Job:
-        return await _look(world, read(kind_of(data, {"photo": PhotoAvatar}), data))
+        return await begin_training(world, read(kind_of(data, KINDS), data))
 
     return await accept(world, call_of(request, world), draft)
 
@@ -86,28 +84,6 @@ async def delete_group(group_id: str, world: WorldDep) -> dict[str, Any]:
     """Delete a group with its looks."""
     world.looks.delete_group(group_id)
     return {"data": {"id": group_id}}
-
-
-async def _look(world: World, body: PhotoAvatar) -> Job:
-    file = await world.sources.bring(body.file, "file", IMAGES)
-    size = picture_size(file.content())
-    if size is None:
-        raise invalid("file", "'file' must be a readable PNG or JPEG.")
-    if body.avatar_group_id is not None:
-        world.looks.own_group(body.avatar_group_id)
-
-    def save() -> str:
-        return world.looks.add(
-            body.name, body.avatar_group_id, file.path, size, now=world.now(), seconds=world.look_seconds
-        )
-
-    def answer(look_id: str) -> dict[str, Any]:
-        now, looks = world.now(), world.looks
-        row = looks.get(look_id)
-        group = looks.group_view(looks.group(row["group_id"]), now, world.called_as)
-        return {"avatar_item": looks.view(row, now, world.called_as), "avatar_group": group}
-
-    return Job(title=body.name, cost=LOOK_USD, save=save, answer=answer)
 
 
 def _choice(request: Request, name: str, choices: tuple[str, ...]) -> str | None:

@@ -1,0 +1,139 @@
+"""`POST /v3/avatars/{group}/consent`: passed through to HeyGen, which asks whoever a digital twin shows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter, Request
+from sqlalchemy import update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+from starlette.responses import Response
+from uuid_utils.compat import uuid7
+
+from app.api import answer_schemas, idempotency, own_looks
+from app.api.answers import data_bytes
+from app.api.avatar_materials import own_footage
+from app.api.avatar_requests import ConsentRequest, parse_consent
+from app.api.dependencies import CallerDep, ContextDep
+from app.api.groups import group_at_heygen
+from app.api.idempotency import Once, OnceDep
+from app.api.json_body import read_json
+from app.api.look_views import group_view
+from app.api.openapi import creates
+from app.api.requests import StoredAsset
+from app.api.upstream import acting, connection_of, shown
+from app.context import Context
+from app.errors import NotFound, NotReady
+from app.models import Asset, AssetUpload, Group
+from app.tenancy import Caller
+
+router = APIRouter()
+
+
+@router.post(
+    "/v3/avatars/{group_id}/consent",
+    response_model=answer_schemas.One[answer_schemas.ConsentAsked],
+    openapi_extra=creates(ConsentRequest),
+)
+async def ask_consent(
+    group_id: str, request: Request, ctx: ContextDep, caller: CallerDep, once: OnceDep
+) -> Response:
+    """Ask for consent; the answer has the page where it is given, unless footage of it came along."""
+    body = await read_json(request)
+    asked = parse_consent(body)
+    body_hash = idempotency.hash_of(body)
+    replayed = await once.replay(ctx, caller, body_hash)
+    if replayed is not None:
+        return replayed
+    group, heygen_id = await _group(ctx, caller, group_id)
+    wire = await _wire(ctx, caller, asked)
+    with acting(NotFound.avatar_group(group_id)):
+        connection = connection_of(ctx, caller)
+        key = _key(caller, once)
+        told = await connection.catalog.through_gate(
+            lambda: connection.heygen.create_consent(heygen_id, wire, key)
+        )
+    connection.catalog.forget("group", heygen_id)
+
+    async def keep(session: AsyncSession) -> tuple[str, bytes]:
+        view = await _kept(ctx, session, caller, group, told)
+        return group_id, data_bytes({"avatar_group": view, "url": told.get("url")})
+
+    return await idempotency.create(ctx, caller, once, body_hash, keep)
+
+
+async def _group(ctx: Context, caller: Caller, group_id: str) -> tuple[Group | None, str]:
+    """The row of a group of ours, and HeyGen's id; raises NotFound, Forbidden, and NotReady before it is made there."""
+    async with ctx.database.begin() as session:
+        group = await own_looks.find_group(session, caller, group_id)
+    if group is None or own_looks.is_adopted(group):
+        await group_at_heygen(ctx, caller, group_id, changing=True)
+        return group, group_id
+    if group.heygen_group_id is None:
+        raise NotReady("This avatar group is not made yet.")
+    return group, group.heygen_group_id
+
+
+async def _wire(ctx: Context, caller: Caller, asked: ConsentRequest) -> dict[str, Any]:
+    """HeyGen's body: a file of ours is there before it is named."""
+    wire = asked.model_dump(exclude_none=True)
+    if isinstance(asked.consent_video, StoredAsset):
+        asset = await own_footage(ctx, caller, asked.consent_video, "consent_video")
+        if asset is not None:
+            wire["consent_video"]["asset_id"] = await _at_heygen(ctx, caller, asset)
+    return wire
+
+
+async def _at_heygen(ctx: Context, caller: Caller, asset: Asset) -> str:
+    """The file's id at HeyGen, where it goes now unless it is there."""
+    async with ctx.database.begin() as session:
+        upload = await session.get(AssetUpload, (asset.id, caller.account_id))
+    if upload is not None:
+        return upload.heygen_asset_id
+    connection = connection_of(ctx, caller)
+    with acting(NotFound.asset(asset.id, param="consent_video.asset_id")):
+        heygen_asset_id = await connection.catalog.through_gate(
+            lambda: connection.heygen.upload_asset(
+                ctx.storage.read(asset.storage_key),
+                filename=asset.filename,
+                mime=asset.mime,
+                size=asset.size,
+                key=f"{asset.id}-consent",
+            )
+        )
+    insert = sqlite.insert if ctx.database.is_sqlite else postgresql.insert
+    named = {"heygen_asset_id": heygen_asset_id, "uploaded_at": ctx.clock.now()}
+    stored = insert(AssetUpload).values(asset_id=asset.id, account_id=caller.account_id, **named)
+    async with ctx.database.begin() as session:
+        await session.execute(
+            stored.on_conflict_do_update(index_elements=["asset_id", "account_id"], set_=named)
+        )
+    return heygen_asset_id
+
+
+def _key(caller: Caller, once: Once) -> str:
+    """HeyGen's Idempotency-Key: one for each of the caller's, so that a lost answer is given again."""
+    if once.key is None:
+        return uuid7().hex
+    return hashlib.sha256(f"{caller.tenant_id} {once.operation} {once.key}".encode()).hexdigest()
+
+
+async def _kept(
+    ctx: Context, session: AsyncSession, caller: Caller, group: Group | None, told: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The group as the caller knows it, where its consent stands kept."""
+    theirs = told.get("avatar_group")
+    theirs = theirs if isinstance(theirs, Mapping) else {}
+    if group is None or own_looks.is_adopted(group):
+        return shown(theirs)
+    status = theirs.get("consent_status")
+    if isinstance(status, str):
+        mine = (col(Group.id) == group.id, col(Group.tenant_id) == caller.tenant_id)
+        await session.execute(update(Group).where(*mine).values(consent_status=status))
+        group = await session.get_one(Group, group.id, populate_existing=True)
+    own = (await own_looks.complete_groups(session, [group], ctx.secrets))[0]
+    return group_view(ctx, own, ctx.clock.now())

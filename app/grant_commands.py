@@ -1,0 +1,73 @@
+"""What an operator lets tenants see and use of the private things of a HeyGen account."""
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import tenancy
+from app.console import err, out
+from app.desk import Desk
+from app.desk_commands import beside
+from app.models import GrantKind, Tenant
+
+grants = typer.Typer(no_args_is_help=True, help="Private looks, groups and voices that a tenant may use.")
+
+TenantName = Annotated[str, typer.Argument(metavar="TENANT", help="Name or id of the tenant.")]
+Kind = Annotated[GrantKind, typer.Argument(help="A group covers its looks.")]
+HeyGenId = Annotated[str, typer.Argument(metavar="HEYGEN_ID", help="Its id at HeyGen.")]
+
+
+@grants.command("add")
+def add_grant(tenant: TenantName, kind: Kind, heygen_id: HeyGenId) -> None:
+    """Let a tenant see and use a private thing of its HeyGen account."""
+
+    async def add(desk: Desk) -> bool:
+        async with desk.database.begin() as session:
+            found = await _tenant(session, tenant)
+            return await tenancy.grant(session, found, kind, heygen_id, desk.clock.now())
+
+    new = beside(add)
+    err.print(f"{tenant} may use the {kind} {heygen_id}{'' if new else ' already'}.")
+
+
+@grants.command("list")
+def list_grants(
+    tenant: Annotated[
+        str | None, typer.Argument(metavar="[TENANT]", help="Name or id of the tenant.")
+    ] = None,
+) -> None:
+    """List what tenants were granted, of all tenants or one."""
+
+    async def read(desk: Desk) -> Table:
+        table = Table("tenant", "kind", "HeyGen's id", "since")
+        async with desk.database.begin() as session:
+            only = (await _tenant(session, tenant)).id if tenant is not None else None
+            names = {it.id: it.name for it in await tenancy.list_tenants(session)}
+            for row in await tenancy.list_grants(session, only):
+                table.add_row(names[row.tenant_id], row.kind, row.heygen_id, row.created_at.isoformat())
+        return table
+
+    out.print(beside(read))
+
+
+@grants.command("remove")
+def remove_grant(tenant: TenantName, kind: Kind, heygen_id: HeyGenId) -> None:
+    """Take a grant back; what was ordered already is still made."""
+
+    async def remove(desk: Desk) -> bool:
+        async with desk.database.begin() as session:
+            return await tenancy.revoke_grant(session, await _tenant(session, tenant), kind, heygen_id)
+
+    if not beside(remove):
+        err.print(f"{tenant} has no grant of the {kind} {heygen_id}.")
+        raise typer.Exit(1)
+    err.print(f"{tenant} may use the {kind} {heygen_id} no more.")
+
+
+async def _tenant(session: AsyncSession, name: str) -> Tenant:
+    found = await tenancy.find_tenant(session, name)
+    if found is None:
+        raise LookupError(f"there is no tenant {name!r}")
+    return found
