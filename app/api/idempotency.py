@@ -109,6 +109,8 @@ class Once:
     def _place(self) -> str:
         """Where things made by this operation are read."""
         path = self.operation.partition(" ")[2]
+        if path.endswith("/rotate-secret"):
+            return path.rsplit("/", 2)[0]
         return "/v3/avatars/looks" if path == "/v3/avatars" else path
 
 

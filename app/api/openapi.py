@@ -13,8 +13,15 @@ from pydantic.json_schema import models_json_schema
 from app.api.answer_schemas import Refusal
 from app.api.avatar_requests import AvatarRequest
 from app.api.video_requests import AvatarVideo, ImageVideo
+from app.api.webhook_requests import EndpointCreate, EndpointUpdate
 
-BODIES: tuple[type[BaseModel], ...] = (AvatarVideo, ImageVideo, AvatarRequest)
+BODIES: tuple[type[BaseModel], ...] = (
+    AvatarVideo,
+    ImageVideo,
+    AvatarRequest,
+    EndpointCreate,
+    EndpointUpdate,
+)
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": Refusal, "description": "Refused; the code says why."},
@@ -48,6 +55,8 @@ _ONCE = [
         "schema": {"type": "string"},
     },
 ]
+ONCE: dict[str, Any] = {"parameters": _ONCE}
+"""For a route that makes something of no body."""
 _UPLOAD = {
     "type": "object",
     "required": ["file"],
@@ -59,6 +68,12 @@ def creates(*bodies: type[BaseModel]) -> dict[str, Any]:
     """For a route that makes something of one of these JSON bodies, told apart by `type`."""
     schemas = [{"$ref": f"#/components/schemas/{body.__name__}"} for body in bodies]
     return _creates("application/json", {"oneOf": schemas} if len(schemas) > 1 else schemas[0])
+
+
+def takes(body: type[BaseModel]) -> dict[str, Any]:
+    """For a route that changes something by one JSON body."""
+    schema = {"$ref": f"#/components/schemas/{body.__name__}"}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 def uploads() -> dict[str, Any]:
