@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
-from sqlalchemy import Select, select
+from sqlalchemy import Select, exists, select
 from sqlmodel import col
 from starlette.responses import Response
 
@@ -65,16 +65,14 @@ def _rows(caller: Caller, which: EventFilter, before: str | None, limit: int) ->
             wanted.append(col(Event.id) < before)
         return newest.where(*wanted).limit(limit)
     # Found by what is open, for that is little beside all that ever happened.
-    deleted = select(col(Endpoint.id)).where(
-        col(Endpoint.tenant_id) == caller.tenant_id, col(Endpoint.deleted_at).isnot(None)
-    )
+    forgotten = exists().where(col(Endpoint.id) == col(Delivery.target), col(Endpoint.deleted_at).isnot(None))
     owed = (
         select(col(Delivery.event_id))
         .join(Event, col(Event.id) == col(Delivery.event_id))
         .where(
             col(Delivery.tenant_id) == caller.tenant_id,
             undelivered(),
-            col(Delivery.target).notin_(deleted),
+            ~forgotten,
             *wanted,
         )
         .distinct()

@@ -129,7 +129,7 @@ async def _take(ctx: Context, under_way: UnderWay) -> Due | bool:
             return False
         endpoint = None
         if delivery.target != CALLBACK:
-            endpoint = await session.get_one(Endpoint, delivery.target)
+            endpoint = await session.get(Endpoint, delivery.target)
             if await receivers.put_aside(session, delivery, endpoint, now):
                 return True
         await session.execute(

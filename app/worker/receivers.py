@@ -15,12 +15,14 @@ log = structlog.get_logger(__name__)
 GONE = 410
 
 
-async def put_aside(session: AsyncSession, delivery: Delivery, endpoint: Endpoint, now: datetime) -> bool:
+async def put_aside(
+    session: AsyncSession, delivery: Delivery, endpoint: Endpoint | None, now: datetime
+) -> bool:
     """Take back the claim of a delivery that may not leave; False where it may.
 
     It is held for an endpoint that is disabled, and ends with one that was deleted.
     """
-    if endpoint.deleted_at is not None:
+    if endpoint is None or endpoint.deleted_at is not None:
         outcome, finished_at = DeliveryStatus.DEAD, now
     elif endpoint.status == EndpointStatus.DISABLED:
         outcome, finished_at = DeliveryStatus.OWED, None

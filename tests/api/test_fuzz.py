@@ -107,6 +107,7 @@ async def furnish(api: httpx.AsyncClient, served: Context, clock: ManualClock) -
     photo = {"type": "photo", "name": "Sarah", "file": PORTRAIT}
     made = (await api.post("/v3/avatars", json=photo)).json()["data"]
     video_id = await create_video(api)
+    endpoint = await api.post("/v3/webhooks/endpoints", json={"url": "https://hooks.example.com/"})
     await render(served, clock)
     return {
         "asset_id": upload.json()["data"]["asset_id"],
@@ -114,6 +115,7 @@ async def furnish(api: httpx.AsyncClient, served: Context, clock: ManualClock) -
         "group_id": made["avatar_group"]["id"],
         "video_id": video_id,
         "voice_id": VOICE,
+        "endpoint_id": endpoint.json()["data"]["endpoint_id"],
     }
 
 

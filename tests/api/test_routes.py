@@ -39,7 +39,9 @@ NOBODYS = frozenset({"voice_id"})
 """Parameters that name nothing a tenant owns."""
 
 # What a route needs before it looks at its id.
-BODIES: dict[tuple[str, str], Any] = {}
+BODIES: dict[tuple[str, str], Any] = {
+    ("PATCH", "/v3/webhooks/endpoints/{endpoint_id}"): {"url": "https://hooks.example.com/"},
+}
 
 
 def routes() -> Iterator[tuple[str, str]]:
@@ -75,6 +77,7 @@ async def owned_ids(api: httpx.AsyncClient, served: Context, clock: ManualClock)
     body = {"type": "photo", "name": "Sarah", "file": PORTRAIT}
     made = (await api.post("/v3/avatars", json=body)).json()["data"]["avatar_item"]
     video_id = await create_video(api)
+    endpoint = await api.post("/v3/webhooks/endpoints", json={"url": "https://hooks.example.com/"})
     for _ in range(2):
         await render(served, clock)
     look = (await api.get(f"/v3/avatars/looks/{made['id']}")).json()["data"]
@@ -88,6 +91,7 @@ async def owned_ids(api: httpx.AsyncClient, served: Context, clock: ManualClock)
         "look_id": [look["id"], look["greenroom"]["heygen_avatar_id"]],
         "group_id": [group.id, group.heygen_group_id or ""],
         "video_id": [video_id, video["greenroom"]["heygen_video_id"]],
+        "endpoint_id": [endpoint.json()["data"]["endpoint_id"]],
     }
 
 
@@ -118,6 +122,7 @@ async def test_the_ids_of_another_tenant_answer_exactly_as_unknown_ones(
             ("look_id", "/v3/avatars/looks/"),
             ("group_id", "/v3/avatars/"),
             ("video_id", "/v3/videos/"),
+            ("endpoint_id", "/v3/webhooks/endpoints/"),
         ):
             for own_id in owned[name]:
                 assert (await owner.get(path + own_id)).status_code == 200, (path, own_id)
