@@ -48,7 +48,11 @@ async def make_endpoint(
     database: Database, ctx_secrets: secrets.Secrets, tenant: Tenant, now: datetime, **values: Any
 ) -> tuple[Endpoint, str]:
     """An enabled endpoint that is told of everything, and its secret."""
-    defaults = {"url": "http://127.0.0.1:9/hook", "status": EndpointStatus.ENABLED, "created_at": now}
+    defaults: dict[str, Any] = {
+        "url": "http://127.0.0.1:9/hook",
+        "status": EndpointStatus.ENABLED,
+        "created_at": now,
+    }
     row = Endpoint(id=uuid7().hex, tenant_id=tenant.id, **defaults | values)
     secret = secrets.new_webhook_secret()
     async with database.begin() as session:
