@@ -120,6 +120,10 @@ class NotFound(ApiError):
         return cls(f"Voice {shown(voice_id)} not found", code="voice_not_found", param=param)
 
     @classmethod
+    def webhook(cls, endpoint_id: str) -> NotFound:
+        return cls(f"Webhook endpoint {shown(endpoint_id)} not found", code="webhook_not_found")
+
+    @classmethod
     def asset(cls, asset_id: str, *, param: str | None = None) -> NotFound:
         return cls(f"Asset {shown(asset_id)} not found", code="asset_not_found", param=param)
 

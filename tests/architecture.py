@@ -24,6 +24,7 @@ INDEPENDENT: dict[str, set[str]] = {
     "app.webhooks.signing": set(),
     "app.webhooks.schedule": set(),
     "app.webhooks.addresses": set(),
+    "app.webhooks.event_types": set(),
     "app.webhooks.destination": {"app.webhooks.addresses"},
     "app.models": set(),
     "app.webhooks.outbox": {"app.models"},

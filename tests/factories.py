@@ -8,7 +8,7 @@ from uuid_utils.compat import uuid7
 from app import secrets
 from app.database import Database
 from app.lifecycle import By, enqueue
-from app.models import Account, Group, Job, Look, Tenant
+from app.models import Account, Endpoint, EndpointStatus, Group, Job, Look, Tenant, WebhookSecret
 from app.stored_request import StoredRequest
 
 LOOK = "100c0000000000000000000000000001"  # a public photo avatar of the simulator
@@ -42,6 +42,33 @@ async def make_tenant(database: Database, account: Account, now: datetime, **val
     async with database.begin() as session:
         session.add(row)
     return row
+
+
+async def make_endpoint(
+    database: Database, ctx_secrets: secrets.Secrets, tenant: Tenant, now: datetime, **values: Any
+) -> tuple[Endpoint, str]:
+    """An enabled endpoint that is told of everything, and its secret."""
+    defaults: dict[str, Any] = {
+        "url": "http://127.0.0.1:9/hook",
+        "status": EndpointStatus.ENABLED,
+        "created_at": now,
+    }
+    row = Endpoint(id=uuid7().hex, tenant_id=tenant.id, **defaults | values)
+    secret = secrets.new_webhook_secret()
+    async with database.begin() as session:
+        session.add(row)
+        await session.flush()
+        sealed = ctx_secrets.encrypt(secret.encode())
+        session.add(
+            WebhookSecret(
+                id=uuid7().hex,
+                tenant_id=tenant.id,
+                endpoint_id=row.id,
+                secret_encrypted=sealed,
+                created_at=now,
+            )
+        )
+    return row, secret
 
 
 def new_job(ctx_secrets: secrets.Secrets, tenant: Tenant, now: datetime, **values: Any) -> Job:

@@ -202,6 +202,7 @@ WORDS = {
     "deliveries.status": "owed",
     "submissions.outcome": "accepted",
     "grants.kind": "voice",
+    "endpoints.status": "enabled",
 }
 
 

@@ -239,6 +239,44 @@ class Account(Answer):
     usage_based: None
 
 
+class Endpoint(Answer):
+    """A webhook endpoint; `secret` is shown by the create alone, `created_at` is ISO 8601."""
+
+    endpoint_id: str
+    url: str
+    events: list[str]
+    status: Literal["enabled", "disabled"]
+    created_at: str
+    secret: str | None
+    greenroom: dict[str, Any]
+
+
+class EndpointSecret(Answer):
+    endpoint_id: str
+    secret: str
+
+
+class Nothing(Answer):
+    """HeyGen's answer to the delete of an endpoint."""
+
+    error: None
+    data: dict[str, Any]
+
+
+class EventTypeItem(Answer):
+    event_type: str
+    description: str
+
+
+class WebhookEvent(Answer):
+    """`event_id` is that of its deliveries; `created_at` is ISO 8601."""
+
+    event_id: str
+    event_type: str
+    event_data: dict[str, Any]
+    created_at: str
+
+
 class Alive(Answer):
     status: Literal["ok"]
 

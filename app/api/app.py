@@ -5,7 +5,19 @@ from __future__ import annotations
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
-from app.api import assets, avatars, batches, callbacks, content, health, users, videos, voices
+from app.api import (
+    assets,
+    avatars,
+    batches,
+    callbacks,
+    content,
+    health,
+    users,
+    videos,
+    voices,
+    webhook_endpoints,
+    webhook_events,
+)
 from app.api.answers import answer_error
 from app.api.dependencies import AnswerHeaders
 from app.api.middleware import install_middleware
@@ -27,7 +39,19 @@ def create_api(context: Context | None = None, lifespan: Lifespan[FastAPI] | Non
     )
     if context is not None:
         app.state.context = context
-    for module in (assets, avatars, voices, batches, videos, content, users, callbacks, health):
+    for module in (
+        assets,
+        avatars,
+        voices,
+        batches,
+        videos,
+        content,
+        users,
+        webhook_endpoints,
+        webhook_events,
+    ):
+        app.include_router(module.router)
+    for module in (callbacks, health):
         app.include_router(module.router)
     app.add_middleware(AnswerHeaders)
     app.add_middleware(StorableAddress)

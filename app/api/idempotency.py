@@ -111,6 +111,8 @@ class Once:
         path = self.operation.partition(" ")[2]
         if path.endswith("/consent"):
             return "/v3/avatars"
+        if path.endswith("/rotate-secret"):
+            return path.rsplit("/", 2)[0]
         return "/v3/avatars/looks" if path == "/v3/avatars" else path
 
 

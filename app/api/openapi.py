@@ -15,6 +15,7 @@ from app.api.avatar_requests import KINDS as AVATARS
 from app.api.avatar_requests import ConsentRequest, LookChange
 from app.api.batch_requests import BatchBody
 from app.api.video_bodies import KINDS
+from app.api.webhook_requests import EndpointCreate, EndpointUpdate
 
 BODIES: tuple[type[BaseModel], ...] = (
     *KINDS.values(),
@@ -22,6 +23,8 @@ BODIES: tuple[type[BaseModel], ...] = (
     *AVATARS.values(),
     LookChange,
     ConsentRequest,
+    EndpointCreate,
+    EndpointUpdate,
 )
 
 ERRORS: dict[int | str, dict[str, Any]] = {
@@ -56,6 +59,8 @@ _ONCE = [
         "schema": {"type": "string"},
     },
 ]
+ONCE: dict[str, Any] = {"parameters": _ONCE}
+"""For a route that makes something of no body."""
 _UPLOAD = {
     "type": "object",
     "required": ["file"],

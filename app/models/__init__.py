@@ -4,6 +4,7 @@ from sqlalchemy import ColumnElement, literal_column
 from sqlmodel import col
 
 from app.models.batches import Batch
+from app.models.endpoints import Endpoint, EndpointStatus
 from app.models.events import Attempt, Delivery, DeliveryStatus, Event
 from app.models.jobs import TERMINAL, UNFINISHED, Callback, File, Job, JobStatus, Outcome, Submission
 from app.models.materials import Asset, AssetUpload, Group, Look
@@ -21,6 +22,8 @@ __all__ = [
     "Callback",
     "Delivery",
     "DeliveryStatus",
+    "Endpoint",
+    "EndpointStatus",
     "Event",
     "File",
     "Grant",
@@ -35,6 +38,7 @@ __all__ = [
     "Tenant",
     "WebhookSecret",
     "is_status",
+    "undelivered",
 ]
 
 
@@ -42,3 +46,8 @@ def is_status(status: JobStatus | DeliveryStatus) -> ColumnElement[bool]:
     """The rows of one status, in the words of its partial index: no bound parameter proves that one fits."""
     column = col(Job.status) if isinstance(status, JobStatus) else col(Delivery.status)
     return column == literal_column(f"'{status.value}'")
+
+
+def undelivered() -> ColumnElement[bool]:
+    """The deliveries that did not arrive, owed or dead, in the words of their partial index."""
+    return col(Delivery.status) != literal_column(f"'{DeliveryStatus.DELIVERED.value}'")

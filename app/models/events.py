@@ -25,6 +25,7 @@ class Event(SQLModel, table=True):
     __table_args__ = (
         Index("events_of_job", "job_id", "number", unique=True),
         partial("events_public", "tenant_id", "id", where="type IS NOT NULL"),
+        partial("events_of_type", "tenant_id", "type", "id", where="type IS NOT NULL"),
     )
 
     id: str = Field(primary_key=True)
@@ -50,16 +51,19 @@ class Delivery(SQLModel, table=True):
         Index("deliveries_once", "event_id", "target", unique=True),
         partial("deliveries_due", "due_at", where="status = 'owed'"),
         Index("deliveries_of_tenant", "tenant_id", "id"),
+        partial("deliveries_open", "tenant_id", "event_id", where="status <> 'delivered'"),
     )
 
     id: str = Field(primary_key=True)
     tenant_id: str
     event_id: str = Field(foreign_key="events.id")
-    target: str  # "callback": the job's own callback_url
+    target: str  # an endpoint's id; "callback": the job's own callback_url
     url: str
     status: DeliveryStatus = Field(sa_column=Column("status", Text, nullable=False))
     attempts: int = 0
-    due_at: datetime | None = None
+    # Those before it was owed afresh: the schedule begins again there.
+    attempts_before: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    due_at: datetime | None = None  # None while owed: held, its endpoint is disabled
     epoch: int = 0
     lease_until: datetime | None = None
     created_at: datetime

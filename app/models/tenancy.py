@@ -101,6 +101,8 @@ class WebhookSecret(SQLModel, table=True):
 
     id: str = Field(primary_key=True)
     tenant_id: str = Field(foreign_key="tenants.id", index=True)
+    # None: the tenant's own, for what goes to a callback_url.
+    endpoint_id: str | None = Field(default=None, foreign_key="endpoints.id")
     secret_encrypted: bytes
     created_at: datetime
     expires_at: datetime | None = None

@@ -63,6 +63,7 @@ REGISTRY = {
         Scenario("callbacks_delayed", "Callbacks come late.", {"seconds": 60.0}, "seconds"),
         Scenario("callback_before_answer", "The render is over and called back before the create answers."),
         Scenario("callback_forged", "A success for another video comes first, at the right URL."),
+        Scenario("signature_alone", "Endpoints get the one header `Signature`, not those HeyGen documents."),
         # How a render ends.
         Scenario(
             "fail",

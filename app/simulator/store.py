@@ -139,6 +139,45 @@ CREATE TABLE IF NOT EXISTS callbacks (
 );
 CREATE INDEX IF NOT EXISTS callbacks_due ON callbacks (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS callbacks_by_video ON callbacks (video_id);
+
+CREATE TABLE IF NOT EXISTS endpoints (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    url TEXT NOT NULL,
+    events TEXT,                  -- JSON list; null: all
+    entity_id TEXT,
+    secret TEXT NOT NULL,
+    created_at REAL NOT NULL,
+    deleted INTEGER NOT NULL DEFAULT 0
+);
+
+CREATE TABLE IF NOT EXISTS planned_events (
+    video_id TEXT PRIMARY KEY,
+    after_finish REAL NOT NULL,   -- seconds
+    copies INTEGER NOT NULL,      -- for each endpoint
+    due_at REAL                   -- null: the video has no end yet
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS planned_events_due ON planned_events (due_at) WHERE due_at IS NOT NULL;
+
+CREATE TABLE IF NOT EXISTS events (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    entity_id TEXT NOT NULL,
+    event_type TEXT NOT NULL,
+    body BLOB NOT NULL,           -- what is posted, and signed
+    created_at REAL NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS deliveries (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    event_id TEXT NOT NULL,
+    endpoint_id TEXT NOT NULL,
+    due_at REAL,                  -- null: this is over
+    first_due_at REAL NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    delivered_at REAL
+);
+CREATE INDEX IF NOT EXISTS deliveries_due ON deliveries (due_at) WHERE due_at IS NOT NULL;
 """
 
 

@@ -84,9 +84,8 @@ class Videos:
             burned_in=int(order.burned_in),
             callback_id=order.callback_id,
         )
-        if order.callback_url:
-            self._callbacks.plan(video_id, order.callback_url, text, now)
-            self._schedule(video_id)
+        self._callbacks.plan(video_id, order.callback_url or None, text, now)
+        self._schedule(video_id)
         return video_id
 
     def get(self, video_id: str) -> sqlite3.Row:

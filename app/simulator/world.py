@@ -13,6 +13,8 @@ from app.simulator.answers import Answers, Call
 from app.simulator.batches import Batches
 from app.simulator.callbacks import Callbacks
 from app.simulator.consents import Consents
+from app.simulator.endpoints import Endpoints
+from app.simulator.events import Events
 from app.simulator.faults import Faults
 from app.simulator.links import Links
 from app.simulator.looks import Looks
@@ -22,6 +24,7 @@ from app.simulator.sources import Sources
 from app.simulator.store import Store
 from app.simulator.studio import Studio
 from app.simulator.videos import Videos
+from app.simulator.words import Words
 
 USERNAME = "simulator"
 BALANCE_USD = 1000.0
@@ -73,8 +76,11 @@ class World:
         self.sources = Sources(self.store)
         self.consents = Consents(self.store, self.faults)
         self.looks = Looks(self.store, self.faults, self.links)
+        self.endpoints = Endpoints(self.store)
+        words = Words(self.store, self.links, self.now, lambda: self.called_as)
+        self.events = Events(self.store, self.endpoints, words)
         self.callbacks = Callbacks(
-            *(self.store, self.faults, self.links, self.now, lambda: self.called_as),
+            *(self.store, self.faults, words, (self.endpoints, self.events), self.now),
             transport=options.callback_transport,
         )
         self.videos = Videos(self.store, self.faults, self.callbacks, self.links)

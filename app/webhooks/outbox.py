@@ -4,11 +4,12 @@ import json
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 from uuid_utils.compat import uuid7
 
-from app.models import Batch, Delivery, DeliveryStatus, Event, Job
+from app.models import Batch, Delivery, DeliveryStatus, Endpoint, EndpointStatus, Event, Job
 
 CALLBACK = "callback"
 """The target of a delivery to the job's own callback_url."""
@@ -85,20 +86,42 @@ def _body(kind: str, data: dict[str, Any]) -> bytes:
 
 
 async def owe(session: AsyncSession, event: Event, subject: Subject, now: datetime) -> None:
-    """Owe a public event to whoever asked for it, within the transaction that records it."""
-    if subject.callback_url is None:
-        return
-    await session.execute(
-        insert(Delivery).values(
-            id=uuid7().hex,
-            tenant_id=subject.tenant_id,
-            event_id=event.id,
-            target=CALLBACK,
-            url=subject.callback_url,
-            status=DeliveryStatus.OWED,
-            attempts=0,
-            epoch=0,
-            due_at=now,
-            created_at=now,
-        )
+    """Owe a public event to whoever asked for it, within the transaction that records it.
+
+    That is the subject's own `callback_url`, and each endpoint of its tenant that is told of such an event. What a
+    disabled endpoint would be told is held for it.
+    """
+    registered = select(Endpoint).where(
+        col(Endpoint.tenant_id) == subject.tenant_id, col(Endpoint.deleted_at).is_(None)
     )
+    due = {
+        (endpoint.id, endpoint.url): now if endpoint.status == EndpointStatus.ENABLED else None
+        for endpoint in await session.scalars(registered)
+        if hears(endpoint, event.type, subject.id)
+    }
+    if subject.callback_url is not None:
+        due[CALLBACK, subject.callback_url] = now
+    rows = [
+        {
+            "id": uuid7().hex,
+            "tenant_id": subject.tenant_id,
+            "event_id": event.id,
+            "target": target,
+            "url": url,
+            "status": DeliveryStatus.OWED,
+            "attempts": 0,
+            "attempts_before": 0,
+            "epoch": 0,
+            "due_at": due_at,
+            "created_at": now,
+        }
+        for (target, url), due_at in due.items()
+    ]
+    if rows:
+        await session.execute(insert(Delivery), rows)
+
+
+def hears(endpoint: Endpoint, event_type: str | None, entity_id: str) -> bool:
+    """Whether the endpoint is told of such an event of this video, look or batch."""
+    subscribed = endpoint.event_types is None or event_type in endpoint.event_types
+    return subscribed and endpoint.entity_id in {None, entity_id}

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -12,15 +13,19 @@ from sqlmodel import col
 from uuid_utils.compat import uuid7
 
 from app.context import Context
-from app.models import Attempt, Delivery, DeliveryStatus, Event, WebhookSecret, is_status
+from app.models import Attempt, Delivery, DeliveryStatus, Endpoint, Event, WebhookSecret, is_status
 from app.secrets import CannotDecrypt
 from app.webhooks import destination, schedule, signing
+from app.webhooks.outbox import CALLBACK
+from app.worker import receivers
 
 log = structlog.get_logger(__name__)
 
 LEASE = timedelta(seconds=60)  # an attempt takes 15 s at most
 AT_ONCE_A_TENANT = 8
-GONE = 410
+AT_ONCE_AN_ENDPOINT = 4
+MOST_SECRETS = 10
+"""So many live secrets sign at most, the newest ones."""
 
 
 @dataclass(frozen=True)
@@ -30,20 +35,43 @@ class Due:
     delivery: Delivery
     body: bytes
     secrets: list[str]
+    endpoint: Endpoint | None  # None: a job's own callback_url
+
+    @property
+    def url(self) -> str:
+        """Where to: an endpoint's address may have changed since it was owed."""
+        return self.endpoint.url if self.endpoint is not None else self.delivery.url
 
 
 @dataclass(frozen=True)
 class UnderWay:
-    """How many attempts this process is making for each tenant: a dead receiver must not take every place."""
+    """How many attempts this process is making for each tenant and endpoint: a dead one must not take every place."""
 
-    counts: Counter[str] = field(default_factory=Counter)
+    tenants: Counter[str] = field(default_factory=Counter)
+    endpoints: Counter[str] = field(default_factory=Counter)
     claiming: asyncio.Lock = field(
         default_factory=asyncio.Lock
     )  # held from the count to the place that is taken
 
-    def busy(self) -> list[str]:
-        """The tenants that have all the places they may have."""
-        return [tenant_id for tenant_id, count in self.counts.items() if count >= AT_ONCE_A_TENANT]
+    def begin(self, delivery: Delivery) -> None:
+        """Take a place."""
+        self.tenants[delivery.tenant_id] += 1
+        self.endpoints[delivery.target] += delivery.target != CALLBACK
+
+    def end(self, delivery: Delivery) -> None:
+        """Give it back; what has none is forgotten."""
+        for counts, name in ((self.tenants, delivery.tenant_id), (self.endpoints, delivery.target)):
+            counts[name] -= 1
+            if counts[name] <= 0:
+                del counts[name]
+
+    def busy_tenants(self) -> list[str]:
+        """Those that have all the places they may have."""
+        return [name for name, count in self.tenants.items() if count >= AT_ONCE_A_TENANT]
+
+    def busy_endpoints(self) -> list[str]:
+        """Those that have all the places they may have."""
+        return [name for name, count in self.endpoints.items() if count >= AT_ONCE_AN_ENDPOINT]
 
 
 async def deliver_next(ctx: Context, under_way: UnderWay) -> bool:
@@ -58,15 +86,17 @@ async def deliver_next(ctx: Context, under_way: UnderWay) -> bool:
 async def claim(ctx: Context, under_way: UnderWay) -> Due | None:
     """Take the most overdue delivery, and count the attempt before it is made."""
     async with under_way.claiming:
-        due = await _take(ctx, under_way.busy())
-        if due is None:
+        while (due := await _take(ctx, under_way)) is True:
+            pass
+        if due is False:
             return None
-        under_way.counts[due.delivery.tenant_id] += 1
+        under_way.begin(due.delivery)
     await ctx.failpoint("deliver.claimed")
     return due
 
 
-async def _take(ctx: Context, busy: list[str]) -> Due | None:
+async def _take(ctx: Context, under_way: UnderWay) -> Due | bool:
+    """The delivery; True where one was put aside instead, False where none is due."""
     async with ctx.database.begin() as session:
         now = ctx.clock.now()
         lease_until = now + LEASE
@@ -75,7 +105,8 @@ async def _take(ctx: Context, busy: list[str]) -> Due | None:
             .where(
                 is_status(DeliveryStatus.OWED),
                 col(Delivery.due_at) <= now,
-                col(Delivery.tenant_id).notin_(busy),
+                col(Delivery.tenant_id).notin_(under_way.busy_tenants()),
+                col(Delivery.target).notin_(under_way.busy_endpoints()),
             )
             .order_by(col(Delivery.due_at))
             .limit(1)
@@ -95,14 +126,19 @@ async def _take(ctx: Context, busy: list[str]) -> Due | None:
             .execution_options(populate_existing=True)
         )
         if delivery is None:
-            return None
+            return False
+        endpoint = None
+        if delivery.target != CALLBACK:
+            endpoint = await session.get(Endpoint, delivery.target)
+            if await receivers.put_aside(session, delivery, endpoint, now):
+                return True
         await session.execute(
             insert(Attempt).values(
                 id=uuid7().hex, delivery_id=delivery.id, number=delivery.attempts, started_at=now
             )
         )
         body = await session.scalar(select(col(Event.body)).where(col(Event.id) == delivery.event_id))
-        return Due(delivery, body or b"", await _live_secrets(ctx, session, delivery.tenant_id))
+        return Due(delivery, body or b"", await _live_secrets(ctx, session, delivery), endpoint)
 
 
 async def deliver(ctx: Context, due: Due, under_way: UnderWay) -> None:
@@ -112,8 +148,12 @@ async def deliver(ctx: Context, due: Due, under_way: UnderWay) -> None:
         answer = await _post(ctx, due)
     except destination.DeliveryFailed as failure:
         reason = failure.reason
+    except Exception:
+        # Whatever it is, it is no reason to try each minute and for ever.
+        log.exception("attempt_crashed", delivery_id=delivery.id)
+        reason = "internal"
     finally:
-        under_way.counts[delivery.tenant_id] -= 1
+        under_way.end(delivery)
     await ctx.failpoint("deliver.posted")
     status = answer.status if answer is not None else None
     async with ctx.database.begin() as session:
@@ -127,7 +167,7 @@ async def deliver(ctx: Context, due: Due, under_way: UnderWay) -> None:
                 answer=answer.body if answer is not None else None,
             )
         )
-        await _settle(ctx, session, delivery, status)
+        await _settle(ctx, session, due, status)
     await ctx.failpoint("deliver.recorded")
     ctx.wake.hint("deliver")
 
@@ -137,19 +177,24 @@ async def _post(ctx: Context, due: Due) -> destination.Answer:
         raise destination.DeliveryFailed("no_secret")  # nothing leaves unsigned
     headers = signing.headers(due.secrets, due.delivery.event_id, ctx.clock.now(), due.body)
     headers["Content-Type"] = "application/json"
-    return await destination.post(ctx.webhooks, due.delivery.url, headers, due.body)
+    return await destination.post(ctx.webhooks, due.url, headers, due.body)
 
 
-async def _settle(ctx: Context, session: AsyncSession, delivery: Delivery, status: int | None) -> None:
-    now = ctx.clock.now()
-    again_at = schedule.next_attempt(delivery.attempts, now, ctx.random.uniform(-1, 1))
+async def _settle(ctx: Context, session: AsyncSession, due: Due, status: int | None) -> None:
+    delivery, endpoint, now = due.delivery, due.endpoint, ctx.clock.now()
+    failures = delivery.attempts - delivery.attempts_before
+    again_at = schedule.next_attempt(failures, now, ctx.random.uniform(-1, 1))
     if status is not None and 200 <= status < 300:
-        outcome, due_at = DeliveryStatus.DELIVERED, None
-    elif status == GONE or again_at is None:
-        outcome, due_at = DeliveryStatus.DEAD, None
+        outcome, due_at, over = DeliveryStatus.DELIVERED, None, True
+        if endpoint is not None:
+            await receivers.went_well(session, endpoint)
+    elif endpoint is not None and not await receivers.failed(session, endpoint, status, now):
+        outcome, due_at, over = DeliveryStatus.OWED, None, False  # held
+    elif status == receivers.GONE or again_at is None:
+        outcome, due_at, over = DeliveryStatus.DEAD, None, True
         log.error("delivery_dead", delivery_id=delivery.id, attempts=delivery.attempts)
     else:
-        outcome, due_at = DeliveryStatus.OWED, again_at
+        outcome, due_at, over = DeliveryStatus.OWED, again_at, False
     await session.execute(
         update(Delivery)
         .where(
@@ -159,28 +204,36 @@ async def _settle(ctx: Context, session: AsyncSession, delivery: Delivery, statu
         )
         .values(
             status=outcome,
+            url=due.url,
             due_at=due_at,
             lease_until=None,
-            finished_at=now if due_at is None else None,
+            finished_at=now if over else None,
         )
     )
 
 
-async def _live_secrets(ctx: Context, session: AsyncSession, tenant_id: str) -> list[str]:
-    """Newest first."""
+async def _live_secrets(ctx: Context, session: AsyncSession, delivery: Delivery) -> list[str]:
+    """Those of the endpoint, or the tenant's own for a `callback_url`; newest first."""
+    endpoint_id = delivery.target if delivery.target != CALLBACK else None
     rows = await session.scalars(
         select(WebhookSecret)
         .where(
-            col(WebhookSecret.tenant_id) == tenant_id,
+            col(WebhookSecret.tenant_id) == delivery.tenant_id,
+            col(WebhookSecret.endpoint_id).is_not_distinct_from(endpoint_id),
             col(WebhookSecret.expires_at).is_(None) | (col(WebhookSecret.expires_at) > ctx.clock.now()),
         )
         .order_by(col(WebhookSecret.id).desc())
+        .limit(MOST_SECRETS)
     )
+    return _readable(ctx, rows)
+
+
+def _readable(ctx: Context, rows: Iterable[WebhookSecret]) -> list[str]:
     readable = []
     for row in rows:
         try:
             readable.append(ctx.secrets.decrypt(row.secret_encrypted).decode())
-        except CannotDecrypt:
+        except (CannotDecrypt, UnicodeDecodeError):
             # Another tenant's deliveries must not wait for the operator to bring the key back.
-            log.error("secret_unreadable", tenant_id=tenant_id, secret_id=row.id)  # noqa: TRY400 -- no trace of secrets
+            log.error("secret_unreadable", tenant_id=row.tenant_id, secret_id=row.id)  # noqa: TRY400 -- no trace of secrets
     return readable

@@ -25,7 +25,11 @@ async def prune(ctx: Context) -> bool:
             await session.delete(key)
         old_deliveries = (
             select(col(Delivery.id))
-            .where(col(Delivery.id) < before, col(Delivery.status) != DeliveryStatus.OWED)
+            .where(
+                col(Delivery.id) < before,
+                # What is held is owed, and due never.
+                (col(Delivery.status) != DeliveryStatus.OWED) | col(Delivery.due_at).is_(None),
+            )
             .order_by(col(Delivery.id))
             .limit(BATCH)
         )

@@ -114,6 +114,7 @@ async def furnish(api: httpx.AsyncClient, served: Context, clock: ManualClock) -
     made = (await api.post("/v3/avatars", json=photo)).json()["data"]
     video_id = await create_video(api)
     batch = (await api.post("/v3/videos/batches", json={"videos": [VIDEO]})).json()["data"]
+    endpoint = await api.post("/v3/webhooks/endpoints", json={"url": "https://hooks.example.com/"})
     await render(served, clock)
     return {
         "asset_id": upload.json()["data"]["asset_id"],
@@ -122,6 +123,7 @@ async def furnish(api: httpx.AsyncClient, served: Context, clock: ManualClock) -
         "video_id": video_id,
         "batch_id": batch["batch_id"],
         "voice_id": VOICE,
+        "endpoint_id": endpoint.json()["data"]["endpoint_id"],
     }
 
 

@@ -43,6 +43,7 @@ NOBODYS = frozenset({"voice_id"})
 BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/v3/avatars/looks/{look_id}"): {"name": "Tom"},
     ("POST", "/v3/avatars/{group_id}/consent"): {},
+    ("PATCH", "/v3/webhooks/endpoints/{endpoint_id}"): {"url": "https://hooks.example.com/"},
 }
 
 
@@ -80,6 +81,7 @@ async def owned_ids(api: httpx.AsyncClient, served: Context, clock: ManualClock)
     made = (await api.post("/v3/avatars", json=body)).json()["data"]["avatar_item"]
     video_id = await create_video(api)
     batch = (await api.post("/v3/videos/batches", json={"videos": [VIDEO]})).json()["data"]
+    endpoint = await api.post("/v3/webhooks/endpoints", json={"url": "https://hooks.example.com/"})
     for _ in range(2):
         await render(served, clock)
     look = (await api.get(f"/v3/avatars/looks/{made['id']}")).json()["data"]
@@ -94,6 +96,7 @@ async def owned_ids(api: httpx.AsyncClient, served: Context, clock: ManualClock)
         "group_id": [group.id, group.heygen_group_id or ""],
         "video_id": [video_id, video["greenroom"]["heygen_video_id"]],
         "batch_id": [batch["batch_id"]],
+        "endpoint_id": [endpoint.json()["data"]["endpoint_id"]],
     }
 
 
@@ -125,6 +128,7 @@ async def test_the_ids_of_another_tenant_answer_exactly_as_unknown_ones(
             ("group_id", "/v3/avatars/"),
             ("video_id", "/v3/videos/"),
             ("batch_id", "/v3/videos/batches/"),
+            ("endpoint_id", "/v3/webhooks/endpoints/"),
         ):
             for own_id in owned[name]:
                 assert (await owner.get(path + own_id)).status_code == 200, (path, own_id)

@@ -115,6 +115,7 @@ class Receiver:
     """What to answer next; 200 where nothing is left."""
     events: list[dict[str, Any]] = field(default_factory=list)
     headers: list[str] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
 
     @property
     def seen(self) -> list[tuple[str, str]]:
@@ -124,7 +125,8 @@ class Receiver:
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         length = int(head.lower().split("content-length: ")[1].split("\r\n")[0])
-        self.events.append(json.loads(await reader.readexactly(length)))
+        self.bodies.append(await reader.readexactly(length))
+        self.events.append(json.loads(self.bodies[-1]))
         self.headers.append(head)
         status = self.statuses.pop(0) if self.statuses else 200
         writer.write(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % status)

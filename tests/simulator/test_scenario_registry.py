@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from app.simulator.faults import REGISTRY
-from tests.simulator import test_create_scenarios, test_later_scenarios, test_scenes, test_twins
+from tests.simulator import (
+    test_create_scenarios,
+    test_later_scenarios,
+    test_scenes,
+    test_twins,
+    test_webhooks,
+)
 from tests.simulator.scenes import SHOWN
 
 
 def test_every_scenario_is_shown_by_a_test() -> None:
-    shown_in = [test_create_scenarios, test_later_scenarios, test_scenes, test_twins]
+    shown_in = [test_create_scenarios, test_later_scenarios, test_scenes, test_twins, test_webhooks]
     assert all(shown_in)  # importing them filled SHOWN
     assert set(REGISTRY) == SHOWN
 

@@ -105,7 +105,7 @@ async def test_two_who_claim_at_once_do_not_take_more_places_than_a_tenant_may_h
     under_way = deliver.UnderWay(Counter({bench.tenant.id: deliver.AT_ONCE_A_TENANT - 1}))
     claimed = await asyncio.gather(*(deliver.claim(bench.context, under_way) for _ in range(2)))
     assert [it is not None for it in claimed].count(True) == 1
-    assert under_way.busy() == [bench.tenant.id]
+    assert under_way.busy_tenants() == [bench.tenant.id]
 
 
 async def test_a_receiver_that_never_answers_well_is_given_up_after_ten_attempts(

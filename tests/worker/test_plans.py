@@ -19,6 +19,7 @@ from app.models import (
     Attempt,
     Callback,
     Delivery,
+    Endpoint,
     Event,
     File,
     IdempotencyKey,
@@ -32,7 +33,8 @@ from app.tenancy import Caller
 from app.worker import archive, deliver, expire, loop, poll, submit, tidy, unsure
 from app.worker.claims import put_all_back
 from tests.api.callers import VIDEO
-from tests.factories import make_tenant
+from tests.conftest import START
+from tests.factories import make_endpoint, make_tenant
 from tests.statements import plans, recording
 from tests.worker.conftest import Bench
 
@@ -40,7 +42,7 @@ from tests.worker.conftest import Bench
 FINISHED = {"sqlite": 200, "postgresql": 12_000}
 QUEUED = {"sqlite": 50, "postgresql": 2_000}
 
-LARGE = "jobs|submissions|callbacks|events|deliveries|attempts|files|idempotency_keys|api_keys"
+LARGE = "jobs|submissions|callbacks|events|deliveries|attempts|files|idempotency_keys|api_keys|endpoints"
 WHOLE = re.compile(
     rf"^SCAN ({LARGE})$|Seq Scan on ({LARGE})\b"
     # An index that only serves to find everything of one account.
@@ -57,7 +59,7 @@ STEPS = {
     "give_back": "jobs",
     "forecast": "jobs_completed",
     "unsure": "jobs_unsure submissions_of_job callbacks_same_body",
-    "expire": "jobs_deadline submissions_of_job",
+    "expire": "jobs_deadline submissions_of_job endpoints_of_tenant",
     "reap": "jobs_submitting submissions_of_job",
     "free_waiting": "jobs_waiting",
     "tidy": "jobs_owed",
@@ -76,6 +78,10 @@ STEPS = {
     "batch_statuses": "jobs_of_batch",
     "content": "files",
     "delete": "jobs",
+    "events": "events_(public|pkey)",  # everything is one tenant's here
+    "events_of_type": "events_of_type",
+    "undelivered": "deliveries_open",
+    "enable": "deliveries_open",
 }
 
 
@@ -97,6 +103,7 @@ HISTORY: dict[type[SQLModel], dict[str, Any]] = {
     File: {"job_id": ID, "due_at": None, "lease_until": None},
     IdempotencyKey: {"key": numbered("k"), "resource_id": ID},
     ApiKey: {"id": ID},
+    Endpoint: {"id": ID, "deleted_at": START},
 }
 
 
@@ -120,7 +127,7 @@ async def copy(session: AsyncSession, model: type[SQLModel], first: int, count: 
     await session.execute(insert(table).from_select([column.name for column in table.columns], copied))
 
 
-async def crowd(bench: Bench, account: Account, finished: int, queued: int) -> None:
+async def crowd(bench: Bench, account: Account, endpoint_id: str, finished: int, queued: int) -> None:
     """Around one finished video: the history of another tenant, a queue, and some of all that can be due."""
     database, now = bench.context.database, bench.clock.now()
     others = {"tenant_id": (await make_tenant(database, account, now)).id}
@@ -145,9 +152,8 @@ async def crowd(bench: Bench, account: Account, finished: int, queued: int) -> N
             first += count
         for model, values in HISTORY.items():
             await copy(session, model, 1, finished, **values)
-        await copy(
-            session, Delivery, finished + 1, 5, id=ID, target=numbered("again"), status="owed", due_at=now
-        )
+        registered = {"id": numbered("0" * 23 + "1"), "event_id": ID, "target": endpoint_id}
+        await copy(session, Delivery, 1, 5, status="owed", due_at=now, **registered)
         await copy(session, File, 1, 5, job_id=ID, variant="gif", archived_at=None, due_at=now)
         await session.execute(update(Account).values(concurrency=10_000, limit_now=10_000))
     if not database.is_sqlite:
@@ -187,7 +193,9 @@ async def read_batch(api: httpx.AsyncClient, path: str) -> httpx.Response:
     return await api.get(path.format(made["batch_id"]))
 
 
-def steps(bench: Bench, api: httpx.AsyncClient, video: Job) -> dict[str, Callable[[], Awaitable[Any]]]:
+def steps(
+    bench: Bench, api: httpx.AsyncClient, video: Job, endpoint_id: str
+) -> dict[str, Callable[[], Awaitable[Any]]]:
     """Everything that happens often, with something to do for each."""
     ctx = bench.context
     token = StoredRequest.unseal(video.request_encrypted or b"", ctx.secrets).callback_token
@@ -219,6 +227,10 @@ def steps(bench: Bench, api: httpx.AsyncClient, video: Job) -> dict[str, Callabl
         "batch_statuses": lambda: read_batch(api, "/v3/videos/statuses?batch_ids={}"),
         "content": lambda: api.get(f"/v3/videos/{video.id}/content"),
         "delete": lambda: api.delete(f"/v3/videos/{video.id}"),
+        "events": lambda: api.get("/v3/webhooks/events"),
+        "events_of_type": lambda: api.get("/v3/webhooks/events?event_type=avatar_video.fail"),
+        "undelivered": lambda: api.get("/v3/webhooks/events?undelivered=true"),
+        "enable": lambda: api.patch(f"/v3/webhooks/endpoints/{endpoint_id}", json={"status": "enabled"}),
     }
 
 
@@ -233,10 +245,12 @@ async def test_no_hot_statement_reads_a_whole_table(
     assert answer.status_code == 200, answer.text
     await bench.settle()
     video = await bench.job()
-    await crowd(bench, account, FINISHED[engine_name], QUEUED[engine_name])
-    database = bench.context.database
+    ctx = bench.context
+    endpoint, _ = await make_endpoint(ctx.database, ctx.secrets, bench.tenant, ctx.clock.now())
+    await crowd(bench, account, endpoint.id, FINISHED[engine_name], QUEUED[engine_name])
+    database = ctx.database
     faults = []
-    for name, step in steps(bench, api, video).items():
+    for name, step in steps(bench, api, video, endpoint.id).items():
         with recording(database) as statements:
             done = await step()
         assert done or name == "end_leases", f"{name} had nothing to do"

@@ -35,9 +35,13 @@ async def test_finished_deliveries_and_callbacks_past_their_time_are_forgotten(
             "epoch": 1,
         }
         old["created_at"] = bench.clock.now()
-        for number, status in enumerate(("delivered", "dead", "owed")):
+        for number, target in enumerate(("delivered", "dead", "owed", "held")):
+            status = "owed" if target == "held" else target
+            due_at = bench.clock.now() if target == "owed" else None
             await session.execute(
-                insert(Delivery).values(**old, id=f"{OLD}{number}", target=status, status=status)
+                insert(Delivery).values(
+                    **old, id=f"{OLD}{number}", target=target, status=status, due_at=due_at
+                )
             )
             await session.execute(
                 insert(Attempt).values(
