@@ -6,7 +6,6 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from itertools import chain, repeat
 from pathlib import Path
@@ -15,7 +14,6 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 from pydantic import SecretStr
-from sqlalchemy import func, select
 from sqlalchemy.engine import make_url
 
 from app import accounts
@@ -26,6 +24,7 @@ from app.clock import Clock
 from app.connections import Connections, Timeouts, Upstream
 from app.context import Context, Links, Pace, Terms
 from app.database import Database, DatabaseAway
+from app.database_clock import follow_database, keep_following
 from app.models import Account
 from app.notices import hearing
 from app.secrets import Secrets, load_or_create
@@ -39,7 +38,6 @@ from app.worker import expire, loop
 
 log = structlog.get_logger(__name__)
 
-FOLLOW_EVERY = 60.0  # seconds between two looks at the database's clock
 CONNECT_EVERY = 5.0  # seconds between two looks for accounts that an operator added
 JOIN_AFTER = (
     1.0,
@@ -125,7 +123,7 @@ async def working(context: Context) -> AsyncIterator[None]:
     stopping = asyncio.Event()
     tasks = [asyncio.create_task(loop.run(context, stopping))]
     if not context.database.is_sqlite:
-        tasks.append(asyncio.create_task(_keep_following(context, stopping)))
+        tasks.append(asyncio.create_task(keep_following(context.database, context.clock, stopping)))
     try:
         yield
     finally:
@@ -318,25 +316,3 @@ def _announce(context: Context, held: dict[str, int], *, embedded: bool) -> None
         log.info("callbacks", base=context.callback_base)
     for name, count in held.items():
         log.warning("held", account=name, jobs=count, meaning="These jobs wait for the key of their account.")
-
-
-async def follow_database(database: Database, clock: Clock) -> None:
-    """Set the clock by the database's: several replicas must agree on what is due."""
-    async with database.begin() as session:
-        # Only now: the wait for a connection is no part of the way to the database and back.
-        before = clock.elapsed()
-        told = await session.scalar(select(func.clock_timestamp()))
-        after = clock.elapsed()
-    if told is not None:
-        clock.follow(told, (before + after) / 2)
-
-
-async def _keep_following(context: Context, stopping: asyncio.Event) -> None:
-    while not stopping.is_set():
-        try:
-            await asyncio.wait_for(stopping.wait(), timedelta(seconds=FOLLOW_EVERY).total_seconds())
-        except TimeoutError:
-            try:
-                await follow_database(context.database, context.clock)
-            except Exception:  # noqa: BLE001 -- a database that is away is the worker's to report
-                log.warning("clock_not_followed")
