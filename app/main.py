@@ -33,6 +33,7 @@ from app.simulator.app import Options, Simulator
 from app.simulator.filming import BundledClip, ChildFilmer, can_film
 from app.simulator.server import running
 from app.storage import Storage
+from app.watchdog import Watchdog
 from app.webhooks.destination import guarded_client
 from app.worker import expire, loop
 
@@ -79,14 +80,9 @@ async def service(settings: Settings, address: Address) -> AsyncIterator[Context
         database = Database(settings.database_url)
         stack.push_async_callback(database.close)
         clock = Clock()
-        if database.is_sqlite:
-            database.hold_file()
-            await database.migrate()
-        else:
-            await database.check_schema()
-            await follow_database(database, clock)
-        secrets = open_secrets(settings)
-        connections, embedded = await _connect(stack, settings, database, clock, secrets)
+        await _prepare(database, clock)
+        secrets, watchdog = open_secrets(settings), Watchdog()
+        connections, embedded = await _connect(stack, settings, database, clock, secrets, watchdog)
         async with database.begin() as session:
             held = await accounts.held(session, list(connections))
         simulated = any(connection.simulated for connection in connections.values())
@@ -107,6 +103,8 @@ async def service(settings: Settings, address: Address) -> AsyncIterator[Context
             pace=_pace(settings, connections, callbacks=callback_base is not None),
             callback_base=callback_base,
             terms=_terms(settings, private=private),
+            callback_secrets=[secret.get_secret_value() for secret in settings.heygen_webhook_secret],
+            watchdog=watchdog,
         )
         if database.is_sqlite:
             await expire.end_leases(context)
@@ -190,14 +188,30 @@ def data_folder(settings: Settings) -> Path:
     return Path(make_url(settings.database_url).database or "greenroom.db").resolve().parent
 
 
+async def _prepare(database: Database, clock: Clock) -> None:
+    """Take the SQLite file for this process, or agree with the other replicas on the time."""
+    if database.is_sqlite:
+        database.hold_file()
+        await database.migrate()
+    else:
+        await database.check_schema()
+        await follow_database(database, clock)
+
+
 async def _connect(
-    stack: AsyncExitStack, settings: Settings, database: Database, clock: Clock, secrets: Secrets
+    stack: AsyncExitStack,
+    settings: Settings,
+    database: Database,
+    clock: Clock,
+    secrets: Secrets,
+    watchdog: Watchdog,
 ) -> tuple[Connections, bool]:
     """The ways to every account whose key there is, in the tables or in the environment; raises AccountUnknown.
 
     With it, whether the built-in simulator is one of them.
     """
-    connections = Connections(database, clock, Timeouts(settings.create_timeout, settings.read_timeout))
+    limits = Timeouts(settings.create_timeout, settings.read_timeout)
+    connections = Connections(database, clock, limits, watchdog.observe)
     stack.push_async_callback(connections.aclose)
     stored = await connections.refresh(secrets)
     try:

@@ -2,6 +2,7 @@
 
 from tests.mutants.accounts import ACCOUNTS_MUTANTS, NOTICES_MUTANTS, PLACES_MUTANTS
 from tests.mutants.boundaries import BOUNDARY_MUTANTS
+from tests.mutants.edge import EDGE_MUTANTS
 from tests.mutants.edges import (
     CALLBACKS_MUTANTS,
     DELIVERIES_MUTANTS,
@@ -41,6 +42,7 @@ AREAS = {
     "wire": WIRE_MUTANTS,
     "idempotency": IDEMPOTENCY_MUTANTS,
     "callbacks": CALLBACKS_MUTANTS,
+    "edge": EDGE_MUTANTS,
     "polls": POLLS_MUTANTS,
     "gates": GATES_MUTANTS,
     "deliveries": DELIVERIES_MUTANTS,

@@ -1,0 +1,53 @@
+"""What stands between HeyGen's network and ours: registered callbacks, and what one of them may cost."""
+
+from tests.mutants.mutant import without
+
+REGISTERED = "tests/api/test_registered_callbacks.py"
+
+CALLBACKS_PY = "app/api/callbacks.py"
+CALLBACK_PY = "app/heygen/callback.py"
+
+EDGE_MUTANTS = (
+    without(
+        "any signature will do",
+        CALLBACK_PY,
+        '    if not hmac.compare_digest(expected.encode(), given[0].encode("utf-8", "surrogatepass")):',
+        "    if False:",
+        f"{REGISTERED}::test_what_is_wrongly_signed_is_answered_like_an_unknown_token_and_keeps_nothing[sqlite]",
+    ),
+    without(
+        "no callback is too old",
+        CALLBACK_PY,
+        "    return not times or (len(times) == 1 and _is_near(times[0], now))",
+        "    return True",
+        f"{REGISTERED}::test_what_is_wrongly_signed_is_answered_like_an_unknown_token_and_keeps_nothing[sqlite]",
+    ),
+    without(
+        "only one secret opens",
+        CALLBACKS_PY,
+        "for secret in ctx.callback_secrets)",
+        "for secret in ctx.callback_secrets[:1])",
+        f"{REGISTERED}::test_a_signed_callback_makes_us_ask_at_once_whichever_secret_signed_it[sqlite]",
+    ),
+    without(
+        "without a secret everything is taken for signed",
+        CALLBACKS_PY,
+        "    if not ctx.callback_secrets:",
+        "    if False:",
+        f"{REGISTERED}::test_probes_are_answered_before_there_is_a_secret_and_posts_are_not[sqlite]",
+    ),
+    without(
+        "an event of an unknown kind is kept",
+        CALLBACKS_PY,
+        "    if not _known(ctx, event.event_type):",
+        "    if False:",
+        f"{REGISTERED}::test_what_was_made_outside_of_greenroom_and_unknown_events_are_counted_and_not_kept[sqlite]",
+    ),
+    without(
+        "a job whose answer was lost is not recognised",
+        CALLBACKS_PY,
+        "        if event.callback_id is None:",
+        "        if True:",
+        f"{REGISTERED}::test_a_job_whose_answer_was_lost_is_found_by_what_we_called_it_and_confirmed_by_heygen[sqlite]",
+    ),
+)
