@@ -1,14 +1,18 @@
 """HeyGen's v3 API as its client sees it: each call by its name. How a call is made is `exchange`'s."""
 
+import json
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.heygen.exchange import Exchange, Params, checked_key
+from app.heygen.fields import text_of
 from app.heygen.multipart import Content, FileForm
-from app.heygen.schemas import Account, Created, Look, Page, Video, asset_id, statuses
+from app.heygen.schemas import Account, Created, Endpoint, Look, Page, Video, asset_id, statuses
 
 STATUSES_LIMIT = 100  # ids in one bulk question (HeyGen's own limit)
+ENDPOINT_PAGES = 10
+"""More endpoints than any account has: a cursor that leads in a circle ends there."""
 
 
 class HeyGen(Exchange):
@@ -144,6 +148,40 @@ class HeyGen(Exchange):
         )
         answer = await self.send("POST /v3/assets", request, self._upload_timeout)
         return answer.read(asset_id)
+
+    async def create_endpoint(
+        self, url: str, events: Sequence[str] | None = None, *, key: str | None = None
+    ) -> Endpoint:
+        """Register where HeyGen posts its events, all of them where `events` is None; only now it tells the secret.
+
+        The same `key` within 24 hours is the same endpoint.
+        """
+        self.check_held()
+        headers = {"Content-Type": "application/json"}
+        if key is not None:
+            headers["Idempotency-Key"] = checked_key(key)
+        body = {"url": url} | ({} if events is None else {"events": list(events)})
+        request = self.request(
+            "POST",
+            "/v3/webhooks/endpoints",
+            headers=headers,
+            content=json.dumps(body).encode(),
+            within=self._create_timeout,
+        )
+        answer = await self.send("POST /v3/webhooks/endpoints", request, self._create_timeout)
+        return answer.read(Endpoint.of)
+
+    async def list_endpoints(self) -> list[Endpoint]:
+        """The account's webhook endpoints, without their secrets; one that has no id is left out."""
+        found: list[Endpoint] = []
+        token: str | None = None
+        for _ in range(ENDPOINT_PAGES):
+            page = await self._page("/v3/webhooks/endpoints", {"limit": 100, "token": token})
+            found.extend(Endpoint.of(item) for item in page.items if text_of(item, "endpoint_id"))
+            token = page.next_token
+            if token is None:
+                break
+        return found
 
     async def _page(self, route: str, params: Params) -> Page:
         return (await self.get(route, params=params)).read(Page.of, within=None)

@@ -4,7 +4,7 @@ A field that is missing, null or of the wrong type reads as None, an unknown sta
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Self
 
@@ -167,6 +167,29 @@ class Page:
         return cls(
             items=tuple(item for item in items if isinstance(item, Mapping)),
             next_token=text_of(payload, "next_token") if more else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A webhook endpoint; `events` None is every event, `secret` is told only by the create."""
+
+    id: str
+    url: str | None
+    events: tuple[str, ...] | None
+    status: str | None
+    secret: str | None = field(repr=False)
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Self:
+        """Raises Unreadable when there is no id."""
+        events = data.get("events")
+        return cls(
+            id=required_text(data, "endpoint_id"),
+            url=text_of(data, "url"),
+            events=tuple(it for it in events if isinstance(it, str)) if isinstance(events, list) else None,
+            status=text_of(data, "status"),
+            secret=text_of(data, "secret"),
         )
 
 

@@ -344,3 +344,27 @@ async def test_every_answer_is_observed_under_its_route(http: httpx.AsyncClient)
             await heygen.create("/v3/avatars", b"{}", "k")
         assert server.requests[0].line == "GET /v3/videos/secret-id HTTP/1.1"
     assert seen == [("GET /v3/videos/{id}", 404), ("POST /v3/avatars", 404)]
+
+
+async def test_an_endpoint_is_registered_and_its_secret_shown_to_nobody_else(connect: Connect) -> None:
+    made = {"endpoint_id": "ep_1", "url": "https://a.example/h", "events": None, "secret": "whsec_c2VjcmV0"}
+    async with says({"data": made}) as server:
+        endpoint = await connect(server.url).create_endpoint(
+            "https://a.example/h", ["batch.finished"], key="k"
+        )
+        request = await only_request(server)
+    assert (endpoint.id, endpoint.events, endpoint.secret) == ("ep_1", None, "whsec_c2VjcmV0")
+    assert "whsec" not in repr(endpoint)
+    assert request.line == "POST /v3/webhooks/endpoints HTTP/1.1"
+    assert json.loads(request.body) == {"url": "https://a.example/h", "events": ["batch.finished"]}
+    assert request.headers["idempotency-key"] == "k"
+
+
+async def test_endpoints_are_listed_to_the_last_page_but_not_in_a_circle(connect: Connect) -> None:
+    item = {"endpoint_id": "ep_1", "url": "u", "events": ["a"], "status": "enabled", "secret": None}
+    async with says({"data": [item, {"url": "?"}], "has_more": True, "next_token": "t"}) as server:
+        found = await connect(server.url).list_endpoints()
+        lines = [request.line.split(" ")[1] for request in server.requests]
+    assert (found[0].id, found[0].events, found[0].secret) == ("ep_1", ("a",), None)
+    assert lines[:2] == ["/v3/webhooks/endpoints?limit=100", "/v3/webhooks/endpoints?limit=100&token=t"]
+    assert len(lines) == len(found) == 10
