@@ -3,9 +3,11 @@
 from tests.mutants.mutant import without
 
 REGISTERED = "tests/api/test_registered_callbacks.py"
+UNSURE = "tests/worker/test_unsure.py"
 
 CALLBACKS_PY = "app/api/callbacks.py"
 CALLBACK_PY = "app/heygen/callback.py"
+UNSURE_PY = "app/worker/unsure.py"
 
 EDGE_MUTANTS = (
     without(
@@ -49,5 +51,19 @@ EDGE_MUTANTS = (
         "        if event.callback_id is None:",
         "        if True:",
         f"{REGISTERED}::test_a_job_whose_answer_was_lost_is_found_by_what_we_called_it_and_confirmed_by_heygen[sqlite]",
+    ),
+    without(
+        "each id that a callback names is a read",
+        UNSURE_PY,
+        "    return job.hint_after is not None and now < job.hint_after\n",
+        "    return False\n",
+        f"{UNSURE}::test_a_callback_that_must_wait_for_its_half_minute_is_not_forgotten[sqlite]",
+    ),
+    without(
+        "a callback that came too soon is forgotten",
+        UNSURE_PY,
+        "values(due_at=job.hint_after)",
+        "values(epoch=col(Job.epoch))",
+        f"{UNSURE}::test_a_callback_that_must_wait_for_its_half_minute_is_not_forgotten[sqlite]",
     ),
 )
