@@ -65,7 +65,7 @@ async def receive_signed_callback(request: Request, ctx: ContextDep) -> Response
     if not _known(ctx, event.event_type):
         ctx.watchdog.ignored("unknown_event")
         return data({})
-    job_id = await _named(ctx, event)
+    job_id = await job_of(ctx, event)
     if job_id is None or not await _take(ctx, col(Job.id) == job_id, body):
         ctx.watchdog.ignored("unknown_job")
     return data({})
@@ -101,7 +101,7 @@ def _known(ctx: Context, event_type: str | None) -> bool:
     return known
 
 
-async def _named(ctx: Context, event: CallbackEvent) -> str | None:
+async def job_of(ctx: Context, event: CallbackEvent) -> str | None:
     """The job that a signed callback tells of: by HeyGen's id, else by what we gave as `callback_id`, the job's own.
 
     Where HeyGen's answer was lost, only the latter leads to the job.

@@ -10,9 +10,11 @@ from sqlalchemy import ColumnElement, String, cast, insert, literal, null, selec
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel, col
 
+from app.api.callbacks import job_of
 from app.api.queue_room import QueueRoom
 from app.context import Context
 from app.forecast import Forecast
+from app.heygen.callback import parse
 from app.models import (
     Account,
     ApiKey,
@@ -31,6 +33,7 @@ from app.stored_request import StoredRequest
 from app.tenancy import Caller
 from app.worker import archive, deliver, expire, loop, poll, submit, tidy, unsure
 from app.worker.claims import put_all_back
+from tests.api.callback_bodies import event
 from tests.api.callers import VIDEO
 from tests.factories import make_tenant
 from tests.statements import plans, recording
@@ -66,6 +69,7 @@ STEPS = {
     "queue_room": "jobs_queue",
     "end_leases": "jobs_submitting jobs_unsure jobs_processing jobs_owed deliveries_due files_due",
     "callback": "callback_token_sha256 callbacks_same_body",
+    "signed_callback": "jobs_heygen",
     "accept": "api_keys idempotency_keys",
     "replay": "idempotency_keys",
     "read": "submissions_of_job",
@@ -131,7 +135,7 @@ async def crowd(bench: Bench, account: Account, finished: int, queued: int) -> N
         (5, OPEN | {"status": "queued", "deadline_at": now}),
         (20, OPEN | {"status": "queued", "waits_for_id": FIRST_ID}),
         (5, held | {"status": "submitting", "lease_until": now}),
-        (20, held | {"status": "unsure", "due_at": now}),
+        (20, held | {"status": "unsure", "due_at": now, "hint_after": None}),
         (150, held | {"status": "processing", "due_at": now}),
         (150, held | {"status": "processing", "due_at": now + timedelta(hours=1)}),
         (5, NEW | {"heygen_id": None, "due_at": now}),
@@ -201,6 +205,7 @@ def steps(bench: Bench, api: httpx.AsyncClient, video: Job) -> dict[str, Callabl
         "queue_room": lambda: count_queue(ctx, video),
         "end_leases": lambda: expire.end_leases(ctx),
         "callback": lambda: api.post(f"/callbacks/heygen/{token}", json={"event_type": "new"}),
+        "signed_callback": lambda: job_of(ctx, parse(event(video_id=video.heygen_id))),
         "accept": create,
         "replay": create,
         "read": lambda: api.get(f"/v3/videos/{video.id}"),
