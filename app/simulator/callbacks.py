@@ -125,11 +125,12 @@ class Callbacks:
     def _body(self, row: sqlite3.Row) -> bytes:
         video = self._store.one("SELECT * FROM videos WHERE id = ?", row["video_id"])
         callback_id = video["callback_id"] if video else None
+        novelty = self._faults.strike("unknown_event", video["text"] if video else "")
         failure = video["failure_message"] if video else None
         if row["kind"] == "fail" or (row["kind"] == "outcome" and failure):
             message = failure or "Avatar rendering timed out"
             data = {"video_id": row["named_id"], "msg": message, "callback_id": callback_id}
-            return _json("avatar_video.fail", data)
+            return _json(novelty["type"] if novelty else "avatar_video.fail", data)
         path = f"/files/videos/{row['named_id']}/video.mp4"
         data = {
             "video_id": row["named_id"],
@@ -140,7 +141,7 @@ class Callbacks:
             "folder_id": (video["folder_id"] if video else None) or "",
             "callback_id": callback_id,
         }
-        return _json("avatar_video.success", data)
+        return _json(novelty["type"] if novelty else "avatar_video.success", data)
 
 
 def _json(event_type: str, event_data: dict[str, Any]) -> bytes:

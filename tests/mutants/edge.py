@@ -66,4 +66,18 @@ EDGE_MUTANTS = (
         "values(epoch=col(Job.epoch))",
         f"{UNSURE}::test_a_callback_that_must_wait_for_its_half_minute_is_not_forgotten[sqlite]",
     ),
+    without(
+        "strangers fill the memory with names",
+        "app/watchdog.py",
+        "            if len(self._met) >= MOST_NAMES:",
+        "            if False:",
+        "tests/test_watchdog.py::test_names_without_end_are_counted_together_and_told_once",
+    ),
+    without(
+        "each repeat of what is new is told",
+        "app/watchdog.py",
+        "        self._met[key] += 1",
+        '        self._met[key] += 1\n        log.warning("contract_drift", name=name)',
+        "tests/test_watchdog.py::test_whatever_is_new_is_counted_told_once_and_stops_nothing[sqlite]",
+    ),
 )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from app.simulator.faults import REGISTRY
-from tests.simulator import test_create_scenarios, test_later_scenarios
+from tests.simulator import test_create_scenarios, test_later_scenarios, test_novelties
 from tests.simulator.scenes import SHOWN
 
 
 def test_every_scenario_is_shown_by_a_test() -> None:
-    assert test_create_scenarios, test_later_scenarios  # importing them filled SHOWN
+    assert all((test_create_scenarios, test_later_scenarios, test_novelties))  # importing them filled SHOWN
     assert set(REGISTRY) == SHOWN
 
 
