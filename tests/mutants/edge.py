@@ -3,6 +3,7 @@
 from tests.mutants.mutant import without
 
 REGISTERED = "tests/api/test_registered_callbacks.py"
+DOCTOR = "tests/test_doctor.py"
 UNSURE = "tests/worker/test_unsure.py"
 
 CALLBACKS_PY = "app/api/callbacks.py"
@@ -79,5 +80,33 @@ EDGE_MUTANTS = (
         "        self._met[key] += 1",
         '        self._met[key] += 1\n        log.warning("contract_drift", name=name)',
         "tests/test_watchdog.py::test_whatever_is_new_is_counted_told_once_and_stops_nothing[sqlite]",
+    ),
+    without(
+        "any proof will do",
+        "app/doctor/outside.py",
+        "        if self.keys and not proves(self.keys, challenge, proof):",
+        "        if False:",
+        f"{DOCTOR}::test_whoever_else_answers_at_the_public_address_is_told_apart[other keys-sqlite]",
+    ),
+    without(
+        "whoever answers is taken for us",
+        "app/doctor/outside.py",
+        "        if answer.status_code in statuses and proof is None:",
+        "        if False:",
+        f"{DOCTOR}::test_whoever_else_answers_at_the_public_address_is_told_apart[foreign-sqlite]",
+    ),
+    without(
+        "a second endpoint is made without being asked for",
+        "app/doctor/upstream.py",
+        "        if there and not again:",
+        "        if False:",
+        f"{DOCTOR}::test_an_endpoint_is_registered_once_unless_another_is_asked_for[sqlite]",
+    ),
+    without(
+        "the doctor asks before a Retry-After has passed",
+        "app/doctor/upstream.py",
+        "        if self.way.wait_until is not None:",
+        "        if False:",
+        f"{DOCTOR}::test_an_account_that_must_be_left_alone_is_not_asked[sqlite]",
     ),
 )
