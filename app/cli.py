@@ -15,6 +15,7 @@ from app.console import err, out, run_or_exit, settings_or_exit
 from app.database import Database
 from app.demo import DemoFailed, run_demo
 from app.desk import development_key
+from app.doctor.command import doctor
 from app.main import Address, listen
 from app.observability import configure_logs
 from app.simulator.app import Options, Simulator
@@ -27,6 +28,7 @@ app.add_typer(desk_commands.keys, name="keys")
 app.add_typer(account_commands.accounts, name="accounts")
 app.add_typer(grant_commands.grants, name="grants")
 app.add_typer(render_commands.renders, name="renders")
+app.command()(doctor)
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(help="Port to listen on; 0 takes any that is free.")]

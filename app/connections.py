@@ -16,6 +16,7 @@ from app.database import Database
 from app.gates import REFUSED_KEY, StoredGate
 from app.heygen.catalog import Catalog
 from app.heygen.client import HeyGen
+from app.heygen.exchange import Observe
 from app.models import Account
 from app.secrets import CannotDecrypt, Secrets
 
@@ -42,10 +43,13 @@ class Upstream:
 class Connections(Mapping[str, Connection]):
     """By account id. An account that has come stays: whoever works on its jobs may rely on it."""
 
-    def __init__(self, database: Database, clock: Clock, timeouts: Timeouts) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, timeouts: Timeouts, observe: Observe | None = None
+    ) -> None:
         self._database = database
         self._clock = clock
         self._timeouts = timeouts
+        self._observe = observe
         self._stack = AsyncExitStack()
         self._by_account: dict[str, Connection] = {}
         self._clients: dict[str, httpx.AsyncClient] = {}
@@ -76,6 +80,7 @@ class Connections(Mapping[str, Connection]):
             key,
             create_timeout=timeouts.create,
             read_timeout=timeouts.read,
+            observe=self._observe,
             now=self._clock.now,
         )
         heygen.hold(account.gate_until)

@@ -19,6 +19,7 @@ from app.photos import PhotoChecker
 from app.retry_budget import RetryBudget
 from app.secrets import Secrets
 from app.storage import Storage
+from app.watchdog import Watchdog
 from app.webhooks.destination import GuardedClient
 
 
@@ -131,10 +132,12 @@ class Context:
     pace: Pace
     callback_base: str | None  # None: HeyGen cannot reach us
     terms: Terms
+    callback_secrets: Sequence[str] = field(default=(), repr=False)  # of endpoints registered at HeyGen
     photos: PhotoChecker = field(default_factory=PhotoChecker)
     wake: Wake = field(default_factory=Wake)
     forecast: Forecast = field(default_factory=Forecast)
     retries: RetryBudget = field(default_factory=RetryBudget)
+    watchdog: Watchdog = field(default_factory=Watchdog)
     random: Random = field(default_factory=Random)
     failpoint: Failpoint = unarmed
 

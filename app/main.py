@@ -6,7 +6,6 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from itertools import chain, repeat
 from pathlib import Path
@@ -15,7 +14,6 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 from pydantic import SecretStr
-from sqlalchemy import func, select
 from sqlalchemy.engine import make_url
 
 from app import accounts
@@ -26,6 +24,7 @@ from app.clock import Clock
 from app.connections import Connections, Timeouts, Upstream
 from app.context import Context, Links, Pace, Terms
 from app.database import Database, DatabaseAway
+from app.database_clock import follow_database, keep_following
 from app.models import Account
 from app.notices import hearing
 from app.secrets import Secrets, load_or_create
@@ -34,12 +33,12 @@ from app.simulator.app import Options, Simulator
 from app.simulator.filming import BundledClip, ChildFilmer, can_film
 from app.simulator.server import running
 from app.storage import Storage
+from app.watchdog import Watchdog
 from app.webhooks.destination import guarded_client
 from app.worker import expire, loop
 
 log = structlog.get_logger(__name__)
 
-FOLLOW_EVERY = 60.0  # seconds between two looks at the database's clock
 CONNECT_EVERY = 5.0  # seconds between two looks for accounts that an operator added
 JOIN_AFTER = (
     1.0,
@@ -81,14 +80,9 @@ async def service(settings: Settings, address: Address) -> AsyncIterator[Context
         database = Database(settings.database_url)
         stack.push_async_callback(database.close)
         clock = Clock()
-        if database.is_sqlite:
-            database.hold_file()
-            await database.migrate()
-        else:
-            await database.check_schema()
-            await follow_database(database, clock)
-        secrets = open_secrets(settings)
-        connections, embedded = await _connect(stack, settings, database, clock, secrets)
+        await _prepare(database, clock)
+        secrets, watchdog = open_secrets(settings), Watchdog()
+        connections, embedded = await _connect(stack, settings, database, clock, secrets, watchdog)
         async with database.begin() as session:
             held = await accounts.held(session, list(connections))
         simulated = any(connection.simulated for connection in connections.values())
@@ -109,6 +103,8 @@ async def service(settings: Settings, address: Address) -> AsyncIterator[Context
             pace=_pace(settings, connections, callbacks=callback_base is not None),
             callback_base=callback_base,
             terms=_terms(settings, private=private),
+            callback_secrets=[secret.get_secret_value() for secret in settings.heygen_webhook_secret],
+            watchdog=watchdog,
         )
         if database.is_sqlite:
             await expire.end_leases(context)
@@ -125,7 +121,7 @@ async def working(context: Context) -> AsyncIterator[None]:
     stopping = asyncio.Event()
     tasks = [asyncio.create_task(loop.run(context, stopping))]
     if not context.database.is_sqlite:
-        tasks.append(asyncio.create_task(_keep_following(context, stopping)))
+        tasks.append(asyncio.create_task(keep_following(context.database, context.clock, stopping)))
     try:
         yield
     finally:
@@ -192,14 +188,30 @@ def data_folder(settings: Settings) -> Path:
     return Path(make_url(settings.database_url).database or "greenroom.db").resolve().parent
 
 
+async def _prepare(database: Database, clock: Clock) -> None:
+    """Take the SQLite file for this process, or agree with the other replicas on the time."""
+    if database.is_sqlite:
+        database.hold_file()
+        await database.migrate()
+    else:
+        await database.check_schema()
+        await follow_database(database, clock)
+
+
 async def _connect(
-    stack: AsyncExitStack, settings: Settings, database: Database, clock: Clock, secrets: Secrets
+    stack: AsyncExitStack,
+    settings: Settings,
+    database: Database,
+    clock: Clock,
+    secrets: Secrets,
+    watchdog: Watchdog,
 ) -> tuple[Connections, bool]:
     """The ways to every account whose key there is, in the tables or in the environment; raises AccountUnknown.
 
     With it, whether the built-in simulator is one of them.
     """
-    connections = Connections(database, clock, Timeouts(settings.create_timeout, settings.read_timeout))
+    limits = Timeouts(settings.create_timeout, settings.read_timeout)
+    connections = Connections(database, clock, limits, watchdog.observe)
     stack.push_async_callback(connections.aclose)
     stored = await connections.refresh(secrets)
     try:
@@ -318,25 +330,3 @@ def _announce(context: Context, held: dict[str, int], *, embedded: bool) -> None
         log.info("callbacks", base=context.callback_base)
     for name, count in held.items():
         log.warning("held", account=name, jobs=count, meaning="These jobs wait for the key of their account.")
-
-
-async def follow_database(database: Database, clock: Clock) -> None:
-    """Set the clock by the database's: several replicas must agree on what is due."""
-    async with database.begin() as session:
-        # Only now: the wait for a connection is no part of the way to the database and back.
-        before = clock.elapsed()
-        told = await session.scalar(select(func.clock_timestamp()))
-        after = clock.elapsed()
-    if told is not None:
-        clock.follow(told, (before + after) / 2)
-
-
-async def _keep_following(context: Context, stopping: asyncio.Event) -> None:
-    while not stopping.is_set():
-        try:
-            await asyncio.wait_for(stopping.wait(), timedelta(seconds=FOLLOW_EVERY).total_seconds())
-        except TimeoutError:
-            try:
-                await follow_database(context.database, context.clock)
-            except Exception:  # noqa: BLE001 -- a database that is away is the worker's to report
-                log.warning("clock_not_followed")

@@ -79,6 +79,12 @@ class Settings(BaseSettings):
         le=10_000,
         description="Jobs HeyGen may work on at once for this account (its plan's limit).",
     )
+    heygen_webhook_secret: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (),
+        description="Comma-separated secrets of endpoints registered at HeyGen for PUBLIC_URL/callbacks/heygen, the old "
+        "and the new one during a rotation; `greenroom doctor --register` makes one. Unset: only callbacks of single "
+        "jobs are taken.",
+    )
     public_url: HttpUrl = Field(
         None,
         description="Address at which HeyGen reaches this service; callbacks go to PUBLIC_URL/callbacks/heygen. "
@@ -151,7 +157,7 @@ class Settings(BaseSettings):
         True, description="Whether the built-in simulator films real videos (needs the extra `simulator`)."
     )
 
-    @field_validator("secret_keys", "forward_fields", mode="before")
+    @field_validator("secret_keys", "heygen_webhook_secret", "forward_fields", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):

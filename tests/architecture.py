@@ -18,6 +18,7 @@ INDEPENDENT: dict[str, set[str]] = {
     "app.errors": set(),
     "app.secrets": set(),
     "app.links": set(),
+    "app.proof": set(),
     "app.settings": set(),
     "app.photos": {"app.photo_decoder"},
     "app.photo_decoder": set(),
@@ -33,7 +34,14 @@ INDEPENDENT: dict[str, set[str]] = {
 }
 WITHOUT_NETWORK = {"app.models", "app.webhooks.outbox", "app.batches", "app.lifecycle"}
 NETWORK = {"httpx", "aiohttp", "fastapi", "starlette", "app.settings"}
-MAY_READ_SETTINGS = {"app.main", "app.console", "app.demo", "app.desk"}
+MAY_READ_SETTINGS = {
+    "app.main",
+    "app.console",
+    "app.demo",
+    "app.desk",
+    "app.doctor.command",
+    "app.doctor.examination",
+}
 MAY_TELL_TIME = {
     "app.clock": "the one clock",
     "app.simulator.world": "the simulator imports nothing of ours, and has a clock of its own",

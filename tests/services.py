@@ -31,6 +31,7 @@ from app.main import listen
 from app.secrets import Secrets
 from app.simulator.server import QuietServer
 from app.storage import Storage
+from app.watchdog import Watchdog
 from app.webhooks.destination import guarded_client
 from app.worker import archive, deliver, poll, submit, tidy, unsure
 from app.worker.loop import due_lanes, sweep
@@ -65,10 +66,18 @@ async def make_context(
             httpx.AsyncClient(transport=NoTransactionTransport(verify=TLS), timeout=30)
         )
         guarded = await stack.enter_async_context(guarded_client(allow_private=True, tls=TLS))
-        connections = {}
+        connections, watchdog = {}, Watchdog()
         for account_id, url in accounts.items():
             limit = timedelta(seconds=10)
-            heygen = HeyGen(http, url, "test-key", create_timeout=limit, read_timeout=limit, now=clock.now)
+            heygen = HeyGen(
+                http,
+                url,
+                "test-key",
+                create_timeout=limit,
+                read_timeout=limit,
+                observe=watchdog.observe,
+                now=clock.now,
+            )
             catalog = Catalog(heygen, clock.now, StoredGate(database, clock, account_id))
             stack.push_async_callback(catalog.aclose)
             connections[account_id] = Connection(heygen, catalog, simulated=True)
@@ -85,6 +94,7 @@ async def make_context(
             callback_base=None,
             terms=Terms(allow_private_destinations=True),
             random=Random(7),
+            watchdog=watchdog,
         )
         yield replace(context, **values)
 

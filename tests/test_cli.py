@@ -1,6 +1,7 @@
 """The commands, as an operator types them: what they print, what they refuse, and how the service starts and stops."""
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -60,7 +61,7 @@ async def test_every_command_explains_itself(tmp_path: Path) -> None:
         "for words in ('', 'serve', 'worker', 'migrate', 'demo', 'simulate', 'tenants', 'tenants create',"
         " 'tenants list', 'tenants set', 'keys', 'keys create', 'keys list', 'keys revoke', 'accounts',"
         " 'accounts list', 'accounts add',"
-        " 'accounts pause', 'accounts resume', 'renders', 'renders unknown',"
+        " 'accounts pause', 'accounts resume', 'renders', 'renders unknown', 'doctor',"
         " 'grants', 'grants add', 'grants list', 'grants remove'):\n"
         "    result = CliRunner().invoke(app, [*words.split(), '--help'])\n"
         "    print(words, result.exit_code, len(result.output.splitlines()) > 5, sep='|')\n"
@@ -68,7 +69,7 @@ async def test_every_command_explains_itself(tmp_path: Path) -> None:
     async with run_python(tmp_path, "-c", program) as told:
         assert await told.ended() == 0, told.log
     lines = told.output.decode().splitlines()
-    assert len(lines) == 25
+    assert len(lines) == 26
     assert {line.partition("|")[2] for line in lines} == {"0|True"}
 
 
@@ -77,6 +78,15 @@ async def test_keys_are_made_listed_and_ended_beside_a_running_service(tmp_path:
     async with serve(tmp_path, **here) as greenroom:
         first = await printed_key(greenroom)
         assert await reads_as(greenroom.url, first, 200)()
+
+        examined, _ = await said_by(tmp_path, "doctor", "--json", **here)
+        assert {check["state"] for check in json.loads(examined)["checks"]} == {"ok"}
+        wrong = here | {"DEADLINE": "0", "LOG_LEVEL": "LOUD"}
+        async with run(tmp_path, "doctor", **wrong) as doctor:
+            assert await doctor.ended() == 1, doctor.log
+        assert [line.split()[:2] for line in doctor.output.decode().splitlines()] == [
+            ["fail", "settings"]
+        ] * 2
 
         printed, told = await said_by(tmp_path, "keys", "create", "shop", **here)
         key = printed.removesuffix("\n")

@@ -12,7 +12,8 @@ from structlog.testing import capture_logs
 
 from app.accounts import AccountUnknown
 from app.database import Database
-from app.main import follow_database, listen, until_joined
+from app.database_clock import follow_database
+from app.main import listen, until_joined
 from tests.clocks import ManualClock
 
 

@@ -129,6 +129,7 @@ def test_a_refusal_does_not_repeat_a_secret() -> None:
         ({"PUBLIC_URL": "https://render.example/gr/"}, "public_url", "https://render.example/gr"),
         ({"FORWARD_FIELDS": " a, b ,,a"}, "forward_fields", frozenset({"a", "b"})),
         ({"ARCHIVE": "false"}, "archive", False),
+        ({"HEYGEN_WEBHOOK_SECRET": " ,"}, "heygen_webhook_secret", ()),
         ({"HEYGEN_BASE_URL": ""}, "heygen_base_url", HEYGEN),
         ({"LEASE": ""}, "lease", timedelta(seconds=180)),
         (POSTGRESQL, "on_postgresql", True),

@@ -286,8 +286,21 @@ class PausedAccount(Answer):
     reason: str | None
 
 
+class Unknown(Answer):
+    kind: str
+    operation: str
+    name: str
+    times: int
+
+
+class Contract(Answer):
+    unknown: list[Unknown]
+    ignored_callbacks: dict[str, int]
+
+
 class Ready(Answer):
     status: Literal["ready"]
     simulated: bool
     completion: Literal["polling", "callbacks"]
     paused_accounts: list[PausedAccount]
+    contract: Contract

@@ -29,7 +29,9 @@ async def alive() -> Response:
 
 @router.get("/readyz", response_model=answer_schemas.Ready, openapi_extra=NO_KEY)
 async def ready(ctx: ContextDep) -> Response:
-    """The database answers and its tables are current; a paused account or a full queue is no reason to stop callers."""
+    """The database answers and its tables are current; a paused account, a full queue or news of HeyGen's is no reason
+    to stop callers.
+    """
     try:
         await ctx.database.check_schema()
         async with ctx.database.begin() as session:
@@ -48,5 +50,6 @@ async def ready(ctx: ContextDep) -> Response:
             "simulated": any(connection.simulated for connection in ctx.connections.values()),
             "completion": "polling" if ctx.callback_base is None else "callbacks",
             "paused_accounts": accounts,
+            "contract": ctx.watchdog.report(),
         }
     )

@@ -33,7 +33,8 @@ def parse(body: bytes) -> CallbackEvent:
     data = _object(payload.get("event_data"))
     return CallbackEvent(
         event_type=_word(payload.get("event_type")),
-        heygen_id=_word(data.get("video_id")),
+        # No page shows what the events of looks hold.
+        heygen_id=_word(data.get("video_id")) or _word(data.get("avatar_id")) or _word(data.get("look_id")),
         callback_id=_word(data.get("callback_id")),
     )
 

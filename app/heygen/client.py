@@ -18,8 +18,8 @@ ENDPOINT_PAGES = 10
 class HeyGen(Exchange):
     """HeyGen's v3 API with one key; each call has one deadline for everything, from connecting to the last byte.
 
-    `observe` gets each answer read, with its method and route (`GET /v3/videos/{id}`); it must not raise. With `now`, all
-    but creates, which are the governor's, raise Held before a Retry-After has passed.
+    `observe` gets each answer, with its method and route (`GET /v3/videos/{id}`) and the JSON object of its body, if any;
+    it must not raise. With `now`, all but creates, which are the governor's, raise Held before a Retry-After has passed.
     """
 
     async def users_me(self) -> Account:

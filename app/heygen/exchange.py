@@ -33,6 +33,7 @@ CONNECT_TIMEOUT = timedelta(seconds=10)
 _KEY = re.compile(r"[A-Za-z0-9_\-:.]{1,255}")  # what HeyGen takes for an Idempotency-Key
 
 Params = Mapping[str, str | int | None]
+Observe = Callable[[str, httpx.Response, Mapping[str, Any] | None], None]
 
 
 class Exchange:
@@ -47,7 +48,7 @@ class Exchange:
         create_timeout: timedelta,
         read_timeout: timedelta,
         upload_timeout: timedelta = timedelta(minutes=10),
-        observe: Callable[[str, httpx.Response], None] | None = None,
+        observe: Observe | None = None,
         now: Callable[[], datetime] | None = None,
     ) -> None:
         if not base_url.lower().startswith(("http://", "https://")):
@@ -144,9 +145,9 @@ class Exchange:
             raise transport_error(error) from error
         except ssl.SSLError as error:  # a broken record after the handshake, which httpx does not translate
             raise NoAnswer("protocol", str(error)) from error
-        if self._observe is not None:
-            self._observe(operation, response)
         payload = _payload(body)
+        if self._observe is not None:
+            self._observe(operation, response, payload)
         if not response.is_success:
             retry_after = parse_retry_after(response.headers.get("Retry-After"), response.headers.get("Date"))
             if response.status_code == 429 and retry_after is not None and self._now is not None:

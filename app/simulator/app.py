@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from app.simulator.errors import Refused
 from app.simulator.gate import Gate
+from app.simulator.novelties import Novelties
 from app.simulator.record import LedgerRow, RequestRow
 from app.simulator.routes import (
     assets,
@@ -50,6 +51,7 @@ class Simulator:
         self.app.state.world = self._world
         for part in (assets, consents, avatars, batches, control, files, users, videos, voices, webhooks):
             self.app.include_router(part.router)
+        self.app.add_middleware(Novelties, world=self._world)
         self.app.add_middleware(Gate, world=self._world)
         self.app.add_exception_handler(Refused, _refused)
         self.app.add_exception_handler(RequestValidationError, _unreadable)

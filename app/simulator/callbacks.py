@@ -119,6 +119,9 @@ class Callbacks:
 
     async def _call_back(self, row: sqlite3.Row, places: asyncio.Semaphore) -> None:
         _, body = self._words.of(row["video_id"], row["kind"], row["named_id"])
+        video = self._store.one("SELECT text FROM videos WHERE id = ?", row["video_id"])
+        if novelty := self._faults.strike("unknown_event", video["text"] if video else ""):
+            body = json.dumps(json.loads(body) | {"event_type": novelty["type"]}).encode()
         async with places:
             delivered = await self._post(row["url"], body, {})
         self._settle("callbacks", row, delivered=delivered)

@@ -90,6 +90,13 @@ REGISTRY = {
             {"answer": "not_ready"},
             "answer",
         ),
+        # A HeyGen that moves on.
+        Scenario("unknown_field", "What answers hold has one field more.", {"field": "novelty", **CALLS}),
+        Scenario(
+            "unknown_code", "Calls are refused, 403, for a new reason.", {"code": "moon_phase", **CALLS}
+        ),
+        Scenario("unknown_event", "Callbacks are of a new type.", {"type": "avatar_video.explained"}, "type"),
+        Scenario("deprecated", "Answers say farewell: Deprecation and Sunset.", CALLS),
         # Files.
         Scenario("file_late", "Links answer 404 for a while after completion.", {"seconds": 10.0}, "seconds"),
         Scenario("gif", "A gif comes with each video that is read."),

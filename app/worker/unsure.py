@@ -15,7 +15,7 @@ from app.heygen.schemas import Created
 from app.lifecycle import Accepted, By, Failed
 from app.models import Callback, Job, JobStatus, Outcome, Submission, is_status
 from app.worker import answers, ledger, search
-from app.worker.claims import heed_hints, put_back, take_due
+from app.worker.claims import HINT_GAP, heed_hints, hinted, put_back, take_due
 from app.worker.ledger import Intent
 from app.worker.search import Found
 from app.worker.submit import act_on_account, post, record_accepted, taken
@@ -24,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 REPEATS = tuple(timedelta(seconds=seconds) for seconds in (5, 30, 60, 120, 300, 600))
 BETWEEN_SEARCHES = timedelta(minutes=10)
+CANDIDATES = 3  # the newest
 REFUSED_ON_REPEAT = frozenset({400, 404, 409, 413})
 SERVER_ERRORS = 4  # repeats in a row answered 5xx, after which HeyGen may be replaying its own error
 UNKNOWN = "outcome_unknown"
@@ -49,7 +50,7 @@ class Unsure:
 
     job: Job
     sends: list[Submission]
-    candidates: tuple[str, ...]
+    candidate: str | None  # what callbacks named, where it may be read now
     shut_until: datetime | None = None  # not even a read may be made before
 
 
@@ -88,11 +89,16 @@ async def claim(ctx: Context) -> Unsure | None:
             return None
         job = jobs[0]
         sends = await ledger.history(session, job.id)
-        candidates = await _candidates(session, job)
         shut = await gates.shut(session, [job.account_id], now)
-        await heed_hints(session, jobs, now)
+        candidate = None if job.account_id in shut else await _candidate(ctx, session, job, now)
+        if hinted(job) and _too_soon(job, now):
+            # Not lost: `put_back` leaves what is due before the lease ends.
+            later = update(Job).where(col(Job.id) == job.id).values(due_at=job.hint_after)
+            await session.execute(later.execution_options(synchronize_session=False))
+        else:
+            await heed_hints(session, jobs, now)
     await ctx.failpoint("unsure.claimed")
-    return Unsure(job, sends, candidates, shut.get(job.account_id))
+    return Unsure(job, sends, candidate, shut.get(job.account_id))
 
 
 async def resolve(ctx: Context, unsure: Unsure) -> None:
@@ -104,9 +110,8 @@ async def resolve(ctx: Context, unsure: Unsure) -> None:
     if unsure.shut_until is not None:
         await _put_back(ctx, job, unsure.shut_until)
         return
-    for candidate in unsure.candidates:
-        if await search.confirms(ctx, job, candidate) and await _accept(ctx, job, Found(candidate)):
-            return
+    if await _is_candidate(ctx, unsure):
+        return
     move = next_move(unsure.sends, ctx.clock.now(), ctx.pace.key_max_age)
     if isinstance(move, Search):
         await _search(ctx, job, move)
@@ -114,13 +119,34 @@ async def resolve(ctx: Context, unsure: Unsure) -> None:
         await _repeat(ctx, unsure)
 
 
-async def _candidates(session: AsyncSession, job: Job) -> tuple[str, ...]:
-    """The ids that callbacks named; only HeyGen itself can confirm one."""
+async def _candidate(ctx: Context, session: AsyncSession, job: Job, now: datetime) -> str | None:
+    """One of the ids that callbacks named, at most one in thirty seconds; only HeyGen itself can confirm it.
+
+    Which one is left to chance, so that those which somebody invented do not keep the true one from its turn.
+    """
+    if _too_soon(job, now):
+        return None
     named = select(col(Callback.heygen_id)).where(
         col(Callback.job_id) == job.id, col(Callback.heygen_id).isnot(None)
     )
-    ids = await session.scalars(named.order_by(col(Callback.received_at).desc()).limit(3))
-    return tuple(heygen_id for heygen_id in ids if heygen_id is not None)
+    ids = (await session.scalars(named.order_by(col(Callback.received_at).desc()).limit(CANDIDATES))).all()
+    if not ids:
+        return None
+    read = update(Job).where(col(Job.id) == job.id).values(hint_after=now + HINT_GAP)
+    await session.execute(read.execution_options(synchronize_session=False))
+    return ctx.random.choice(ids)
+
+
+async def _is_candidate(ctx: Context, unsure: Unsure) -> bool:
+    """Whether what a callback named is the job, which then goes on."""
+    job, candidate = unsure.job, unsure.candidate
+    if candidate is None or not await search.confirms(ctx, job, candidate):
+        return False
+    return await _accept(ctx, job, Found(candidate))
+
+
+def _too_soon(job: Job, now: datetime) -> bool:
+    return job.hint_after is not None and now < job.hint_after
 
 
 async def _accept(ctx: Context, job: Job, found: Found) -> bool:

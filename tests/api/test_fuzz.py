@@ -128,7 +128,7 @@ async def furnish(api: httpx.AsyncClient, served: Context, clock: ManualClock) -
 
 
 # Any GET is answered 200 there: HeyGen tries an address before it uses it.
-UNTOLD = {"/callbacks/heygen/{token}": {"unsupported_method"}}
+UNTOLD = {path: {"unsupported_method"} for path in ("/callbacks/heygen", "/callbacks/heygen/{token}")}
 
 
 @schema.parametrize()

@@ -29,6 +29,7 @@ PUBLIC = frozenset(
         ("HEAD", "/openapi.json"),
         ("GET", "/healthz"),
         ("GET", "/readyz"),
+        *((method, "/callbacks/heygen") for method in ("POST", "GET", "HEAD", "OPTIONS")),
         ("POST", "/callbacks/heygen/{token}"),
         ("GET", "/callbacks/heygen/{token}"),
         ("HEAD", "/callbacks/heygen/{token}"),

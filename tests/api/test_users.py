@@ -34,7 +34,13 @@ async def test_readiness_tells_what_an_operator_has_to_know(
 ) -> None:
     async with httpx.AsyncClient(base_url=served.links.api_url, verify=TLS) as operator:
         assert (await operator.get("/healthz")).json() == {"status": "ok"}
-        ready = {"status": "ready", "simulated": True, "completion": "callbacks", "paused_accounts": []}
+        ready = {
+            "status": "ready",
+            "simulated": True,
+            "completion": "callbacks",
+            "paused_accounts": [],
+            "contract": {"unknown": [], "ignored_callbacks": {}},
+        }
         assert (await operator.get("/readyz")).json() == ready
         async with served.database.begin() as session:
             await governor.pause(session, account.id, "insufficient_credit", clock.now())

@@ -340,7 +340,8 @@ async def test_a_fault_of_the_content_is_not_taken_for_one_of_heygen(connect: Co
 async def test_every_answer_is_observed_under_its_route(http: httpx.AsyncClient) -> None:
     seen: list[tuple[str, int]] = []
 
-    def observe(operation: str, response: httpx.Response) -> None:
+    def observe(operation: str, response: httpx.Response, payload: object) -> None:
+        assert payload == {}
         seen.append((operation, response.status_code))
 
     async with says({}, "404 Not Found") as server:

@@ -4,6 +4,7 @@ from tests.mutants.accounts import ACCOUNTS_MUTANTS, NOTICES_MUTANTS, PLACES_MUT
 from tests.mutants.avatars import AVATARS_MUTANTS
 from tests.mutants.batches import BATCH_MUTANTS
 from tests.mutants.boundaries import BOUNDARY_MUTANTS
+from tests.mutants.edge import EDGE_MUTANTS
 from tests.mutants.edges import (
     CALLBACKS_MUTANTS,
     DELIVERIES_MUTANTS,
@@ -44,6 +45,7 @@ AREAS = {
     "wire": WIRE_MUTANTS,
     "idempotency": IDEMPOTENCY_MUTANTS,
     "callbacks": CALLBACKS_MUTANTS,
+    "edge": EDGE_MUTANTS,
     "polls": POLLS_MUTANTS,
     "gates": GATES_MUTANTS,
     "deliveries": DELIVERIES_MUTANTS,

@@ -10,9 +10,11 @@ from sqlalchemy import ColumnElement, String, cast, insert, literal, null, selec
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel, col
 
+from app.api.callbacks import job_of
 from app.api.queue_room import QueueRoom
 from app.context import Context
 from app.forecast import Forecast
+from app.heygen.callback import parse
 from app.models import (
     Account,
     ApiKey,
@@ -32,6 +34,7 @@ from app.stored_request import StoredRequest
 from app.tenancy import Caller
 from app.worker import archive, deliver, expire, loop, poll, submit, tidy, unsure
 from app.worker.claims import put_all_back
+from tests.api.callback_bodies import event
 from tests.api.callers import VIDEO
 from tests.conftest import START
 from tests.factories import make_endpoint, make_tenant
@@ -68,6 +71,7 @@ STEPS = {
     "queue_room": "jobs_queue",
     "end_leases": "jobs_submitting jobs_unsure jobs_processing jobs_owed deliveries_due files_due",
     "callback": "callback_token_sha256 callbacks_same_body",
+    "signed_callback": "jobs_heygen",
     "accept": "api_keys idempotency_keys",
     "replay": "idempotency_keys",
     "read": "submissions_of_job",
@@ -140,7 +144,7 @@ async def crowd(bench: Bench, account: Account, endpoint_id: str, finished: int,
         (5, OPEN | {"status": "queued", "deadline_at": now}),
         (20, OPEN | {"status": "queued", "waits_for_id": FIRST_ID}),
         (5, held | {"status": "submitting", "lease_until": now}),
-        (20, held | {"status": "unsure", "due_at": now}),
+        (20, held | {"status": "unsure", "due_at": now, "hint_after": None}),
         (150, held | {"status": "processing", "due_at": now}),
         (150, held | {"status": "processing", "due_at": now + timedelta(hours=1)}),
         (5, NEW | {"heygen_id": None, "due_at": now}),
@@ -217,6 +221,7 @@ def steps(
         "queue_room": lambda: count_queue(ctx, video),
         "end_leases": lambda: expire.end_leases(ctx),
         "callback": lambda: api.post(f"/callbacks/heygen/{token}", json={"event_type": "new"}),
+        "signed_callback": lambda: job_of(ctx, parse(event(video_id=video.heygen_id))),
         "accept": create,
         "replay": create,
         "read": lambda: api.get(f"/v3/videos/{video.id}"),

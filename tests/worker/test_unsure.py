@@ -1,20 +1,21 @@
 """The way out of doubt: the same key while it is young, look-ups afterwards, never a new key."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import cast
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlmodel import col
 
 from app import governor
 from app.governor import Told
 from app.heygen.client import HeyGen
 from app.heygen.schemas import Page
-from app.models import Account, JobStatus, Outcome, Submission
+from app.models import Account, Job, JobStatus, Outcome, Submission
 from app.worker import search, unsure
+from app.worker.claims import HINT_GAP
 from app.worker.unsure import REPEATS, Repeat, Search, next_move
 from tests.conftest import START
 from tests.worker.conftest import Bench
@@ -177,6 +178,50 @@ async def test_a_callback_may_name_the_video_but_only_heygen_is_believed(bench: 
     job = await bench.job()
     assert job.status == JobStatus.COMPLETED
     assert bench.renders() == 1
+
+
+async def test_what_callbacks_name_in_doubt_costs_one_read_in_thirty_seconds_and_the_true_one_gets_its_turn(
+    bench: Bench,
+) -> None:
+    bench.simulator.set_scenario("drop_after_accept", times=1)
+    bench.simulator.set_scenario("callbacks_lost")
+    (job,) = await bench.queue()
+    await bench.work()
+    bench.simulator.set_scenario(
+        "outage", drop=True, method="POST"
+    )  # no repeat tells, nor makes us look it up
+    read_at: list[datetime] = []
+    while (await bench.job()).status == JobStatus.UNSURE:
+        for number in range(2):
+            await forge(bench, job, f"{number:032d}")
+        before = bench.calls("GET", "/v3/videos/")
+        while await unsure.resolve_next(bench.context):
+            pass
+        read_at += [bench.clock.now()] * (bench.calls("GET", "/v3/videos/") - before)
+        bench.clock.advance(timedelta(seconds=3))
+        await forge(bench, job, bench.simulator.ledger()[0].job_id)
+        assert len(read_at) < 40, "the true one never gets its turn"
+    gaps = [later - earlier for earlier, later in pairwise(read_at)]
+    assert min(gaps) >= timedelta(seconds=30)
+    assert bench.renders() == 1
+
+
+async def test_a_callback_that_must_wait_for_its_half_minute_is_not_forgotten(bench: Bench) -> None:
+    bench.simulator.set_scenario("drop_after_accept", times=1)
+    bench.simulator.set_scenario("callbacks_lost")
+    (job,) = await bench.queue()
+    await bench.work()
+    bench.simulator.set_scenario("outage", drop=True, method="POST")
+    await forge(bench, job)
+    assert await unsure.resolve_next(bench.context)
+    half_a_minute_later = bench.clock.now() + HINT_GAP
+    bench.clock.advance(timedelta(seconds=1))
+    await forge(bench, job, "2" * 32)
+    async with bench.context.database.begin() as session:
+        await session.execute(update(Job).values(due_at=bench.clock.now()))  # for a repeat that comes sooner
+    assert await unsure.resolve_next(bench.context)
+    assert bench.calls("GET", "/v3/videos/") == 1
+    assert (await bench.job()).due_at == half_a_minute_later
 
 
 async def test_a_429_on_a_repeat_gates_the_account_and_leaves_the_doubt(bench: Bench) -> None:
