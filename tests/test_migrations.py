@@ -197,7 +197,12 @@ async def upgrade(database: Database, revision: str) -> MetaData:
     return known
 
 
-WORDS = {"jobs.status": "queued", "deliveries.status": "owed", "submissions.outcome": "accepted"}
+WORDS = {
+    "jobs.status": "queued",
+    "deliveries.status": "owed",
+    "submissions.outcome": "accepted",
+    "grants.kind": "voice",
+}
 
 
 def row(table: Table) -> dict[str, object]:

@@ -6,7 +6,7 @@ from sqlmodel import col
 from app.models.events import Attempt, Delivery, DeliveryStatus, Event
 from app.models.jobs import TERMINAL, UNFINISHED, Callback, File, Job, JobStatus, Outcome, Submission
 from app.models.materials import Asset, AssetUpload, Group, Look
-from app.models.tenancy import Account, ApiKey, IdempotencyKey, Tenant, WebhookSecret
+from app.models.tenancy import Account, ApiKey, Grant, GrantKind, IdempotencyKey, Tenant, WebhookSecret
 
 __all__ = [
     "TERMINAL",
@@ -21,6 +21,8 @@ __all__ = [
     "DeliveryStatus",
     "Event",
     "File",
+    "Grant",
+    "GrantKind",
     "Group",
     "IdempotencyKey",
     "Job",

@@ -1,9 +1,20 @@
 """The HeyGen accounts that are paid from, the tenants that are billed, and what they are known by."""
 
 from datetime import datetime
+from enum import StrEnum
 
-from sqlalchemy import Index
+from sqlalchemy import Column, Index, Text
 from sqlmodel import Field, SQLModel
+
+from app.models.columns import known_words
+
+
+class GrantKind(StrEnum):
+    """What a tenant may be granted of a HeyGen account's private things."""
+
+    LOOK = "look"
+    GROUP = "group"
+    VOICE = "voice"
 
 
 class Account(SQLModel, table=True):
@@ -50,6 +61,23 @@ class Tenant(SQLModel, table=True):
     turn: float = Field(default=0, sa_column_kwargs={"server_default": "0"})
     created_at: datetime
     disabled_at: datetime | None = None
+
+
+class Grant(SQLModel, table=True):
+    """A private thing of the HeyGen account that this tenant may see and use; `owned` where the tenant made it itself."""
+
+    __tablename__ = "grants"
+    __table_args__ = (
+        known_words("kind", GrantKind),
+        Index("grants_of_thing", "account_id", "kind", "heygen_id"),
+    )
+
+    tenant_id: str = Field(primary_key=True, foreign_key="tenants.id")
+    account_id: str = Field(primary_key=True, foreign_key="accounts.id")
+    kind: GrantKind = Field(sa_column=Column("kind", Text, primary_key=True))
+    heygen_id: str = Field(primary_key=True)
+    owned: bool = Field(default=False, sa_column_kwargs={"server_default": "0"})
+    created_at: datetime
 
 
 class ApiKey(SQLModel, table=True):
