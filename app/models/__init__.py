@@ -6,7 +6,8 @@ from sqlmodel import col
 from app.models.events import Attempt, Delivery, DeliveryStatus, Event
 from app.models.jobs import TERMINAL, UNFINISHED, Callback, File, Job, JobStatus, Outcome, Submission
 from app.models.materials import Asset, AssetUpload, Group, Look
-from app.models.tenancy import Account, ApiKey, Grant, GrantKind, IdempotencyKey, Tenant, WebhookSecret
+from app.models.tenancy import Account, ApiKey, CallUnderWay, Grant, GrantKind, IdempotencyKey, Tenant, WebhookSecret
+from app.models.uploads import Upload, UploadBatch
 
 __all__ = [
     "TERMINAL",
@@ -16,6 +17,7 @@ __all__ = [
     "Asset",
     "AssetUpload",
     "Attempt",
+    "CallUnderWay",
     "Callback",
     "Delivery",
     "DeliveryStatus",
@@ -31,6 +33,8 @@ __all__ = [
     "Outcome",
     "Submission",
     "Tenant",
+    "Upload",
+    "UploadBatch",
     "WebhookSecret",
     "is_status",
 ]
