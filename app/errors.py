@@ -145,6 +145,14 @@ class Conflict(ApiError):
     default_code = "conflict"
 
 
+class NotReady(ApiError):
+    """Something it needs is still being made: the same request may be taken later."""
+
+    status = 409
+    default_code = "resource_not_ready"
+    retryable = True
+
+
 class PayloadTooLarge(ApiError):
     """More bytes than this path takes."""
 

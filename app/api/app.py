@@ -5,7 +5,20 @@ from __future__ import annotations
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
-from app.api import assets, avatars, callbacks, content, health, users, videos, voices
+from app.api import (
+    asset_lists,
+    assets,
+    avatars,
+    callbacks,
+    content,
+    direct_uploads,
+    health,
+    upload_link,
+    upload_reads,
+    users,
+    videos,
+    voices,
+)
 from app.api.answers import answer_error
 from app.api.dependencies import AnswerHeaders
 from app.api.middleware import install_middleware
@@ -27,6 +40,9 @@ def create_api(context: Context | None = None, lifespan: Lifespan[FastAPI] | Non
     )
     if context is not None:
         app.state.context = context
+    # Literal paths before those with an id in the same place.
+    for module in (upload_reads, direct_uploads, upload_link, asset_lists):
+        app.include_router(module.router)
     for module in (assets, avatars, voices, videos, content, users, callbacks, health):
         app.include_router(module.router)
     app.add_middleware(AnswerHeaders)

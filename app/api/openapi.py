@@ -12,9 +12,18 @@ from pydantic.json_schema import models_json_schema
 
 from app.api.answer_schemas import Refusal
 from app.api.avatar_requests import AvatarRequest
+from app.api.upload_requests import AnnouncedBatch, AnnouncedFile, BatchCompletion, Completion
 from app.api.video_requests import AvatarVideo, ImageVideo
 
-BODIES: tuple[type[BaseModel], ...] = (AvatarVideo, ImageVideo, AvatarRequest)
+BODIES: tuple[type[BaseModel], ...] = (
+    AvatarVideo,
+    ImageVideo,
+    AvatarRequest,
+    AnnouncedFile,
+    AnnouncedBatch,
+    Completion,
+    BatchCompletion,
+)
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": Refusal, "description": "Refused; the code says why."},
@@ -59,6 +68,18 @@ def creates(*bodies: type[BaseModel]) -> dict[str, Any]:
     """For a route that makes something of one of these JSON bodies, told apart by `type`."""
     schemas = [{"$ref": f"#/components/schemas/{body.__name__}"} for body in bodies]
     return _creates("application/json", {"oneOf": schemas} if len(schemas) > 1 else schemas[0])
+
+
+def takes(body: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
+    """For a route that takes this JSON body and makes nothing that a key could bind."""
+    schema = {"$ref": f"#/components/schemas/{body.__name__}"}
+    return {"requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}}
+
+
+def receives() -> dict[str, Any]:
+    """For a route that takes the bytes of a file as they are."""
+    content = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 def uploads() -> dict[str, Any]:

@@ -237,7 +237,7 @@ async def _own_assets(
     for path, asset_id in request.assets:
         if path == "image.asset_id":
             continue  # looked at as a photo later
-        asset = await own_asset(session, caller, asset_id)
+        asset = await own_asset(session, caller, asset_id, path)
         if asset is None:
             if not caller.account_wide or await session.get(Asset, asset_id) is not None:
                 raise NotFound.asset(asset_id, param=path)

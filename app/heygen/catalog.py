@@ -160,6 +160,10 @@ class Catalog:
         """Keep a video that was just read elsewhere, for whoever wants its links at once."""
         self._keep(("video", video.id), video, PRIVATE_FRESH, timedelta())
 
+    def forget(self, kind: str, heygen_id: str) -> None:
+        """Read it afresh when it is next asked for: it was just changed or deleted."""
+        self._entries.pop((kind, heygen_id), None)
+
     async def aclose(self) -> None:
         """Stop the reads that are under way."""
         tasks = list(self._reading.values())

@@ -131,6 +131,17 @@ class HeyGen(Exchange):
         """One asset as HeyGen shows it."""
         return (await self.get("/v3/assets/{id}", heygen_id)).read(_as_it_is)
 
+    async def list_assets(
+        self, *, username: str, folder_id: str | None = None, limit: int = 100, token: str | None = None
+    ) -> Page:
+        """Assets of one owner, newest first; an empty `folder_id` is the root; HeyGen's limit is 100."""
+        params: Params = {"username": username, "folder_id": folder_id, "limit": limit, "token": token}
+        return await self._page("/v3/assets", params)
+
+    async def delete_asset(self, heygen_id: str) -> None:
+        """Delete an asset for good; raises Missing for one that is not there."""
+        await self.remove("/v3/assets/{id}", heygen_id)
+
     async def upload_asset(self, content: Content, *, filename: str, mime: str, size: int, key: str) -> str:
         """Send a file of exactly `size` bytes as it is read; the id of the asset.
 

@@ -6,7 +6,16 @@ from sqlmodel import col
 from app.models.events import Attempt, Delivery, DeliveryStatus, Event
 from app.models.jobs import TERMINAL, UNFINISHED, Callback, File, Job, JobStatus, Outcome, Submission
 from app.models.materials import Asset, AssetUpload, Group, Look
-from app.models.tenancy import Account, ApiKey, CallUnderWay, Grant, GrantKind, IdempotencyKey, Tenant, WebhookSecret
+from app.models.tenancy import (
+    Account,
+    ApiKey,
+    CallUnderWay,
+    Grant,
+    GrantKind,
+    IdempotencyKey,
+    Tenant,
+    WebhookSecret,
+)
 from app.models.uploads import Upload, UploadBatch
 
 __all__ = [

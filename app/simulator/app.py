@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from app.simulator.errors import Refused
 from app.simulator.gate import Gate
 from app.simulator.record import LedgerRow, RequestRow
-from app.simulator.routes import assets, avatars, control, files, users, videos, voices
+from app.simulator.routes import assets, avatars, control, files, uploads, users, videos, voices
 from app.simulator.world import Options, World
 
 __all__ = ["LedgerRow", "Options", "RequestRow", "Simulator"]
@@ -37,7 +37,7 @@ class Simulator:
             lifespan=self._lifespan,
         )
         self.app.state.world = self._world
-        for part in (assets, avatars, control, files, users, videos, voices):
+        for part in (uploads, assets, avatars, control, files, users, videos, voices):
             self.app.include_router(part.router)
         self.app.add_middleware(Gate, world=self._world)
         self.app.add_exception_handler(Refused, _refused)

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from app.simulator import asset_tables
+
 TABLES = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 
@@ -149,6 +151,7 @@ class Store:
         self._connection.execute("PRAGMA synchronous = OFF")
         self._connection.execute("PRAGMA busy_timeout = 5000")
         self._connection.executescript(TABLES)
+        self._connection.executescript(asset_tables.TABLES)
 
     def close(self) -> None:
         """Let go of the file; what was committed is in it."""

@@ -30,6 +30,7 @@ WITHOUT = {
     "poll._take": "ends in poll.claimed",
     "search.confirms": "a read; unsure.accepted follows where it tells something",
     "search._items": "reads; unsure.searched, unsure.accepted or tidy.asked follow",
+    "strays._give_up": "deletes what nobody asks for; the next step repeats it",
     "strays._stray_assets": "reads",
     "strays._stray_copies": "reads",
     "submit._claim_next": "ends in submit.claimed",
