@@ -189,6 +189,26 @@ class Voice(Answer):
     preview_audio_url: str | None = None
 
 
+class VoiceRemoved(Answer):
+    voice_id: str
+
+
+class Designed(Answer):
+    voices: list[Voice]
+    seed: int | None = None
+
+
+class Cloned(Answer):
+    voice_clone_id: str
+
+
+class Spoken(Answer):
+    """`audio_url` is HeyGen's own link; `duration` is in seconds."""
+
+    audio_url: str
+    duration: float | None = None
+
+
 class VideoCreated(Answer):
     video_id: str
     status: Literal["waiting"]

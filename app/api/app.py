@@ -17,6 +17,7 @@ from app.api import (
     upload_reads,
     users,
     videos,
+    voice_making,
     voices,
 )
 from app.api.answers import answer_error
@@ -41,7 +42,7 @@ def create_api(context: Context | None = None, lifespan: Lifespan[FastAPI] | Non
     if context is not None:
         app.state.context = context
     # Literal paths before those with an id in the same place.
-    for module in (upload_reads, direct_uploads, upload_link, asset_lists):
+    for module in (upload_reads, direct_uploads, upload_link, asset_lists, voice_making):
         app.include_router(module.router)
     for module in (assets, avatars, voices, videos, content, users, callbacks, health):
         app.include_router(module.router)

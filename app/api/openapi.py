@@ -14,6 +14,7 @@ from app.api.answer_schemas import Refusal
 from app.api.avatar_requests import AvatarRequest
 from app.api.upload_requests import AnnouncedBatch, AnnouncedFile, BatchCompletion, Completion
 from app.api.video_requests import AvatarVideo, ImageVideo
+from app.api.voice_requests import Speech, VoiceClone, VoiceDesign
 
 BODIES: tuple[type[BaseModel], ...] = (
     AvatarVideo,
@@ -23,6 +24,9 @@ BODIES: tuple[type[BaseModel], ...] = (
     AnnouncedBatch,
     Completion,
     BatchCompletion,
+    VoiceDesign,
+    VoiceClone,
+    Speech,
 )
 
 ERRORS: dict[int | str, dict[str, Any]] = {

@@ -15,6 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from app import grants
 from app.api.asset_intake import own_asset, take_in
 from app.api.photo_intake import bring_photo
 from app.api.requests import InlineAsset
@@ -23,7 +24,7 @@ from app.context import Context
 from app.errors import InvalidParameter, NotFound
 from app.heygen import schemas
 from app.heygen.errors import HeyGenError, Missing
-from app.models import Asset, Job, JobStatus, Look
+from app.models import Asset, GrantKind, Job, JobStatus, Look
 from app.photos import sniff
 from app.stored_request import put
 from app.tenancy import Caller
@@ -176,9 +177,13 @@ async def _voice(ctx: Context, caller: Caller, voice_id: str | None) -> tuple[tu
     if voice_id is None:
         return ()
     missing = NotFound.voice(voice_id, param="voice_id")
+    async with ctx.database.begin() as session:
+        visible = bool(await grants.may_see(session, caller, GrantKind.VOICE, [voice_id]))
+    if caller.account_wide and not visible:
+        raise missing
     connection = ctx.connections.get(caller.account_id)
     voice = await _ask(connection.catalog.voice(voice_id), missing) if connection else None
-    if caller.account_wide:
+    if visible:
         return ()
     if voice is None:
         return (("voice", voice_id),)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from app.simulator.bodies import AssetInput, AvatarVideo, Background, ImageVideo, VideoBody
-from app.simulator.catalog import Voice, find_voice
+from app.simulator.catalog import Voice
 from app.simulator.errors import Refused, invalid, not_found
 from app.simulator.faults import without_magic
 from app.simulator.filming import FilmRequest
@@ -39,7 +39,7 @@ class Person:
 async def cast_video(world: World, body: VideoBody) -> tuple[Order, float]:
     """What will be made, and its price in USD. Raises Refused."""
     person = await _person(world, body)
-    voice = _voice(body, person.voice_id)
+    voice = _voice(world, body, person.voice_id)
     audio = await _audio(world, body)
     if body.watermark is not None:
         await world.sources.bring(body.watermark.image, "watermark.image", IMAGES)
@@ -119,15 +119,13 @@ def _check_engine(body: AvatarVideo, look: sqlite3.Row) -> None:
         raise invalid("expressiveness", "'expressiveness' is only for photo avatars with avatar_iv.")
 
 
-def _voice(body: VideoBody, default_voice: str | None) -> Voice | None:
+def _voice(world: World, body: VideoBody, default_voice: str | None) -> Voice | None:
     voice_id = body.voice_id or default_voice
     if voice_id is None:
         if body.script is None:
             return None
         raise invalid("voice_id", "'voice_id' is required with 'script'.")
-    voice = find_voice(voice_id)
-    if voice is None:
-        raise not_found("voice", voice_id)
+    voice = world.voices.usable(voice_id, world.now())
     engine = body.voice_settings.engine_settings if body.voice_settings else None
     if engine is not None and engine.engine_type != "starfish":
         raise invalid(

@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS requests (
 
 CREATE TABLE IF NOT EXISTS ledger (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
-    kind TEXT NOT NULL,           -- video | look
+    kind TEXT NOT NULL,           -- video | look | speech
     job_id TEXT NOT NULL,
     idempotency_key TEXT,
     body_sha256 TEXT NOT NULL,

@@ -22,7 +22,7 @@ MB = 1024 * 1024
 PNG = picture()
 SHA = hashlib.sha256(PNG).hexdigest()
 PATH = "/v3/assets/direct-uploads"
-FILE = {"filename": "portrait.png", "content_type": "image/png", "size_bytes": len(PNG)}
+FILE: dict[str, Any] = {"filename": "portrait.png", "content_type": "image/png", "size_bytes": len(PNG)}
 
 Files = Callable[[], list[Path]]
 
@@ -90,7 +90,7 @@ async def test_a_file_is_announced_sent_without_a_key_and_complete_from_then_on(
     assert (await read_video(api, answer.json()["data"]["video_id"]))["status"] == "completed"
 
 
-WRONG_FILES = [
+WRONG_FILES: list[tuple[dict[str, Any], str]] = [
     ({"filename": ""}, "filename"),
     ({"filename": None}, "filename"),
     ({"content_type": "text/html"}, "content_type"),
