@@ -211,6 +211,14 @@ class Unavailable(ApiError):
     retryable = True
 
 
+class OutcomeUnknown(ApiError):
+    """HeyGen may have done what was asked; a repeat under the same key tells."""
+
+    status = 504
+    default_code = "gateway_timeout"
+    retryable = True
+
+
 def envelope(error: ApiError, request_id: str | None) -> dict[str, Any]:
     """HeyGen's error body with our `request_id`, `retryable` and, for several faults, `errors` inside it."""
     body: dict[str, Any] = {

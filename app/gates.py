@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import select
@@ -14,13 +14,15 @@ from app.clock import Clock
 from app.context import Context
 from app.database import Database
 from app.governor import Told
-from app.heygen.errors import AccountBlocked, HeyGenError, RateLimited
+from app.heygen.errors import AccountBlocked, Held, HeyGenError, NoAnswer, NotSent, RateLimited
 from app.models import Account
 
 log = structlog.get_logger(__name__)
 
 # Other pauses stop creates alone: what runs at HeyGen is followed to its end.
 REFUSED_KEY = frozenset({"unauthorized", "authentication_failed", "http_401"})
+
+FIRST_PROBE = timedelta(seconds=30)
 
 
 async def shut(session: AsyncSession, account_ids: Iterable[str], now: datetime) -> dict[str, datetime]:
@@ -42,6 +44,20 @@ def shut_until(account: Account, now: datetime) -> datetime | None:
 async def heed(ctx: Context, account_id: str, error: HeyGenError) -> None:
     """A read may tell that the whole account is refused or throttled."""
     await StoredGate(ctx.database, ctx.clock, account_id).met(error)
+
+
+async def count(ctx: Context, account_id: str, failure: HeyGenError | None) -> None:
+    """Pause an account whose creates mostly fail, until HeyGen answers again: each of them may cost a slot for long."""
+    if isinstance(failure, Held):
+        return
+    now = ctx.clock.now()
+    failed = isinstance(failure, NotSent | NoAnswer) and failure.reason != "in_progress"
+    if not ctx.connections[account_id].breaker.count(now, failed=failed):
+        return
+    async with ctx.database.begin() as session:
+        paused = await governor.pause(session, account_id, "heygen_failing", now, FIRST_PROBE)
+    if paused:
+        log.error("account_paused", account_id=account_id, meaning="HeyGen does not answer creates")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Signed links to files: whoever holds one may read that file until it expires, without an API key."""
+"""Signed links to files: whoever holds one may do what its path says until it expires, without an API key."""
 
 import hmac
 from collections.abc import Sequence
@@ -12,7 +12,12 @@ def content_link(api_url: str, path: str, variant: str, now: datetime, keys: Seq
     Every link given out on one UTC day is the same, so that an unchanged resource keeps its ETag.
     `keys` are newest first; the newest signs.
     """
-    signed = _signed_part(path, variant, str(int(link_expiry(now).timestamp())))
+    return link_until(api_url, path, variant, link_expiry(now), keys)
+
+
+def link_until(api_url: str, path: str, variant: str, expires_at: datetime, keys: Sequence[bytes]) -> str:
+    """A link to `path` that ends at this instant, whole seconds of it."""
+    signed = _signed_part(path, variant, str(int(expires_at.timestamp())))
     return f"{api_url.rstrip('/')}{signed}&signature={_signature(keys[0], signed)}"
 
 

@@ -79,6 +79,57 @@ class Asset(Answer):
     folder_id: str | None = None
 
 
+class Announced(Answer):
+    """How to send a file that was announced: a PUT to `upload_url` with these headers, and no key."""
+
+    asset_id: str
+    upload_url: str
+    upload_headers: dict[str, str]
+    expires_in_seconds: int
+    max_bytes: int
+    status: Literal["pending_upload"]
+
+
+class AnnouncedBatch(Answer):
+    batch_id: str
+    items: list[Announced]
+
+
+class Received(Answer):
+    asset_id: str
+    size_bytes: int
+    status: Literal["uploaded"]
+
+
+class Completed(Uploaded):
+    status: Literal["completed"]
+
+
+class UploadBatch(Answer):
+    batch_id: str
+    title: str | None
+    status: Literal["processing", "completed", "failed"]
+    total_items: int
+    counts_by_status: dict[str, int]
+    created_at: int
+
+
+class AssetStatus(Answer):
+    """The id is the asset's, by the name that HeyGen has for it here."""
+
+    video_id: str | None
+    status: Literal["queued", "processing", "completed", "failed", "not_found"]
+    error: dict[str, Any] | None
+    item_index: int | None
+    batch_id: str | None = None
+
+
+class UploadBatchPage(UploadBatch):
+    items: list[AssetStatus]
+    has_more: bool
+    next_token: str | None
+
+
 class Removed(Answer):
     id: str
 
@@ -143,6 +194,26 @@ class Voice(Answer):
     language: str | None = None
     gender: str | None = None
     preview_audio_url: str | None = None
+
+
+class VoiceRemoved(Answer):
+    voice_id: str
+
+
+class Designed(Answer):
+    voices: list[Voice]
+    seed: int | None = None
+
+
+class Cloned(Answer):
+    voice_clone_id: str
+
+
+class Spoken(Answer):
+    """`audio_url` is HeyGen's own link; `duration` is in seconds."""
+
+    audio_url: str
+    duration: float | None = None
 
 
 class VideoCreated(Answer):

@@ -6,14 +6,19 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from app.api import (
+    asset_lists,
     assets,
     avatars,
     batches,
     callbacks,
     content,
+    direct_uploads,
     health,
+    upload_link,
+    upload_reads,
     users,
     videos,
+    voice_making,
     voices,
     webhook_endpoints,
     webhook_events,
@@ -39,17 +44,10 @@ def create_api(context: Context | None = None, lifespan: Lifespan[FastAPI] | Non
     )
     if context is not None:
         app.state.context = context
-    for module in (
-        assets,
-        avatars,
-        voices,
-        batches,
-        videos,
-        content,
-        users,
-        webhook_endpoints,
-        webhook_events,
-    ):
+    # Literal paths before those with an id in the same place.
+    for module in (upload_reads, direct_uploads, upload_link, asset_lists, voice_making, batches):
+        app.include_router(module.router)
+    for module in (assets, avatars, voices, videos, content, users, webhook_endpoints, webhook_events):
         app.include_router(module.router)
     for module in (callbacks, health):
         app.include_router(module.router)

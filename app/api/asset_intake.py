@@ -22,7 +22,7 @@ from uuid_utils.compat import uuid7
 from app.api.upload_form import file_required
 from app.context import Context
 from app.errors import InvalidParameter, PayloadTooLarge
-from app.models import Asset
+from app.models import Asset, Upload
 from app.photos import sniff
 from app.storage import PIECE
 from app.tenancy import Caller
@@ -33,6 +33,9 @@ LONGEST_NAME = 255
 # What HeyGen takes of each kind (its pages "Upload assets" and "Usage limits").
 LIMITS = {"audio": 50 * MB, "video": 100 * MB}
 DEFAULT_LIMIT = 32 * MB
+INCOMPLETE = (
+    "The upload of this asset is not complete: send its bytes, then POST /v3/assets/{asset_id}/complete."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +94,29 @@ async def discard(ctx: Context, received: Received) -> None:
     await ctx.storage.delete(received.storage_key)
 
 
-async def own_asset(session: AsyncSession, caller: Caller, asset_id: str) -> Asset | None:
-    """The tenant's own asset of this id, unless it was deleted."""
+async def own_asset(
+    session: AsyncSession, caller: Caller, asset_id: str, param: str | None = None
+) -> Asset | None:
+    """The tenant's own asset of this id, unless it was deleted.
+
+    Raises InvalidParameter for one whose direct upload is not complete; `param` is the field that names it.
+    """
     rows = select(Asset).where(col(Asset.id) == asset_id, col(Asset.tenant_id) == caller.tenant_id)
-    return (await session.scalars(rows.where(col(Asset.deleted_at).is_(None)))).one_or_none()
+    asset = (await session.scalars(rows.where(col(Asset.deleted_at).is_(None)))).one_or_none()
+    if asset is None and await announced(session, caller, asset_id) is not None:
+        raise InvalidParameter(INCOMPLETE, code="asset_not_available", param=param)
+    return asset
+
+
+async def announced(session: AsyncSession, caller: Caller, asset_id: str) -> Upload | None:
+    """The tenant's own direct upload of this id that is not complete yet."""
+    rows = select(Upload).where(col(Upload.id) == asset_id, col(Upload.tenant_id) == caller.tenant_id)
+    return (await session.scalars(rows.where(col(Upload.completed_at).is_(None)))).one_or_none()
+
+
+def limit_for(mime: str) -> int:
+    """How many bytes a file of this type may have."""
+    return LIMITS.get(mime.partition("/")[0], DEFAULT_LIMIT)
 
 
 async def file_chunks(path: Path) -> AsyncIterator[bytes]:
@@ -148,7 +170,7 @@ class _Recognised:
         self._check(len(head))
 
     def _check(self, size: int) -> None:
-        limit = LIMITS.get(self.mime.partition("/")[0], DEFAULT_LIMIT)
+        limit = limit_for(self.mime)
         if size > limit:
             raise PayloadTooLarge(
                 f"'file' must be at most {limit // MB} MB when it is {self.mime}.", param="file"
@@ -160,6 +182,7 @@ async def _same_bytes(session: AsyncSession, caller: Caller, received: Received)
         col(Asset.tenant_id) == caller.tenant_id,
         col(Asset.sha256) == received.sha256,
         col(Asset.deleted_at).is_(None),
+        col(Asset.promised_at).is_(None),
     )
     return (await session.scalars(rows)).one_or_none()
 

@@ -17,25 +17,25 @@ from starlette.responses import Response
 
 from app.api import answer_schemas, idempotency
 from app.api.answers import data, data_bytes
-from app.api.asset_intake import Received, discard, keep, own_asset, receive
+from app.api.asset_intake import INCOMPLETE, Received, announced, discard, keep, receive
+from app.api.asset_lists import uploads_of_ours
+from app.api.asset_views import asset_view, stored_view
 from app.api.dependencies import CallerDep, ContextDep, get_caller
 from app.api.file_answers import Described, from_storage, gone
 from app.api.idempotency import Once, OnceDep
-from app.api.look_views import asset_link
 from app.api.openapi import FILE, LINK_OR_KEY, uploads
 from app.api.upload_form import UploadForm
 from app.api.upstream import connection_of, reading
 from app.context import Context
-from app.errors import ApiError, Forbidden, InvalidParameter, NotFound
+from app.errors import ApiError, Forbidden, InvalidParameter, NotFound, NotReady
 from app.links import verify
-from app.models import Asset
+from app.models import Asset, Upload
 from app.tenancy import Caller
 
 VARIANT = "file"
 DELETED_AGAIN = timedelta(hours=24)
 """How long a repeated delete is answered as the first was: a client that lost the answer asks again."""
 
-_TYPES = {"application/pdf": "pdf", "application/x-subrip": "srt"}
 _EXTENSIONS = {"audio/mpeg": "mp3", "application/x-subrip": "srt"}
 
 router = APIRouter(prefix="/v3/assets")
@@ -55,41 +55,43 @@ async def create_asset(request: Request, ctx: ContextDep, caller: CallerDep, onc
 
 @router.get("/{asset_id}", response_model=answer_schemas.One[answer_schemas.Asset])
 async def get_asset(ctx: ContextDep, caller: CallerDep, asset_id: str) -> Response:
-    """One asset."""
+    """One asset; raises NotReady while its upload is not complete."""
+    own_id = await _own_id(ctx, caller, asset_id)
     async with ctx.database.begin() as session:
-        asset = await own_asset(session, caller, asset_id)
-        ours = asset is not None or await session.get(Asset, asset_id) is not None
-    if asset is None:
-        missing = NotFound.asset(asset_id)
-        if ours or not caller.account_wide:
-            raise missing
-        with reading(missing):
+        asset = await session.get(Asset, own_id) if own_id is not None else None
+        if asset is None and await announced(session, caller, asset_id) is not None:
+            raise NotReady(INCOMPLETE)
+    if own_id is None:
+        with reading(NotFound.asset(asset_id)):
             return data(dict(await connection_of(ctx, caller).catalog.asset(asset_id)))
-    return data(
-        {
-            "id": asset.id,
-            "name": asset.filename,
-            "owner": caller.tenant_name,
-            "space_id": caller.tenant_id,
-            "type": _TYPES.get(asset.mime, asset.mime.partition("/")[0]),
-            "uploaded_at": int(asset.created_at.timestamp()),
-            "url": asset_link(ctx, asset.id, ctx.clock.now()),
-            "folder_id": None,
-        }
-    )
+    if asset is None or asset.tenant_id != caller.tenant_id or asset.deleted_at is not None:
+        raise NotFound.asset(asset_id)
+    return data(asset_view(ctx, caller, asset, ctx.clock.now()))
 
 
 @router.delete("/{asset_id}", response_model=answer_schemas.One[answer_schemas.Removed])
 async def delete_asset(ctx: ContextDep, caller: CallerDep, asset_id: str) -> Response:
-    """Hide an asset."""
+    """Hide an asset, and withdraw an upload that is not complete; HeyGen's own is deleted there."""
+    own_id = await _own_id(ctx, caller, asset_id)
+    if own_id is None:
+        connection = connection_of(ctx, caller)
+        with reading(NotFound.asset(asset_id)):
+            await connection.catalog.through_gate(lambda: connection.heygen.delete_asset(asset_id))
+        connection.catalog.forget("asset", asset_id)
+        return data({"id": asset_id})
     now = ctx.clock.now()
-    own = (col(Asset.id) == asset_id, col(Asset.tenant_id) == caller.tenant_id)
+    own = (col(Asset.id) == own_id, col(Asset.tenant_id) == caller.tenant_id)
     async with ctx.database.begin() as session:
         await session.execute(
             update(Asset).where(*own, col(Asset.deleted_at).is_(None)).values(deleted_at=now)
         )
         deleted_at = await session.scalar(select(col(Asset.deleted_at)).where(*own))
-    if deleted_at is None or now - deleted_at > DELETED_AGAIN:
+        withdrawn = await announced(session, caller, own_id) if deleted_at is None else None
+        if withdrawn is not None:
+            await session.delete(withdrawn)
+    if withdrawn is not None and withdrawn.storage_key is not None:
+        await ctx.storage.delete(withdrawn.storage_key)
+    if withdrawn is None and (deleted_at is None or now - deleted_at > DELETED_AGAIN):
         raise NotFound.asset(asset_id)
     return data({"id": asset_id})
 
@@ -126,6 +128,17 @@ async def get_content(
     return answer
 
 
+async def _own_id(ctx: Context, caller: Caller, asset_id: str) -> str | None:
+    """The id among ours that an asset goes by, whoever's it may be; None where HeyGen alone may know it."""
+    if not caller.account_wide:
+        return asset_id
+    async with ctx.database.begin() as session:
+        asset, upload = await session.get(Asset, asset_id), await session.get(Upload, asset_id)
+        if asset is not None or upload is not None:
+            return asset_id
+        return (await uploads_of_ours(session, caller.account_id, [asset_id])).get(asset_id)
+
+
 async def _keep_once(ctx: Context, caller: Caller, once: Once, received: Received, filename: str) -> Response:
     """Make the file an asset, unless its key says that this was done before."""
     body_hash = hashlib.sha256(f"{received.sha256} {filename}".encode("utf-8", "surrogatepass")).hexdigest()
@@ -141,8 +154,6 @@ async def _keep_once(ctx: Context, caller: Caller, once: Once, received: Receive
 
     async def make(_: AsyncSession) -> tuple[str, bytes]:
         # The bytes themselves tell repeats apart, so the asset may well be older than its key.
-        url = asset_link(ctx, asset.id, ctx.clock.now())
-        answer = {"asset_id": asset.id, "url": url, "mime_type": asset.mime, "size_bytes": asset.size}
-        return asset.id, data_bytes(answer)
+        return asset.id, data_bytes(stored_view(ctx, asset, ctx.clock.now()))
 
     return await idempotency.create(ctx, caller, once, body_hash, make)

@@ -19,13 +19,15 @@ KB = 1024
 MB = 1024 * KB
 
 DEFAULT_LIMIT = 256 * KB
-# A path that ends in a slash stands for everything below it.
+# A path that ends in a slash stands for everything below it, a star for an id.
 LIMITS: Mapping[str, int] = {
     "/v3/videos": 2 * MB,
     "/v3/estimates": 2 * MB,
     "/v3/videos/batches": 16 * MB,
     "/v3/avatars": 45 * MB,  # 32 MB of photo in base64, and room for the rest
     "/v3/assets": 101 * MB,  # 100 MB of video, and room for the multipart form around it
+    "/v3/assets/*/upload": 101 * MB,
+    "/v3/voices/clone": 45 * MB,
     "/callbacks/": 64 * KB,
 }
 
@@ -99,8 +101,15 @@ def limit_of(path: str, limits: Mapping[str, int] = LIMITS) -> int:
     """The limit in bytes of one path."""
     if path in limits:
         return limits[path]
-    below = (limit for prefix, limit in limits.items() if prefix.endswith("/") and path.startswith(prefix))
-    return next(below, DEFAULT_LIMIT)
+    fitting = (limit for pattern, limit in limits.items() if _fits(path, pattern))
+    return next(fitting, DEFAULT_LIMIT)
+
+
+def _fits(path: str, pattern: str) -> bool:
+    before, star, after = pattern.partition("*")
+    if star:
+        return path.startswith(before) and path.endswith(after) and "/" not in path[len(before) : -len(after)]
+    return pattern.endswith("/") and path.startswith(pattern)
 
 
 class _Meter:

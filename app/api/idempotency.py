@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -29,6 +29,16 @@ from app.tenancy import Caller
 log = structlog.get_logger(__name__)
 
 _KEY = re.compile(r"[A-Za-z0-9_\-:.]{1,255}")  # HeyGen's own rule
+
+PLACES: Mapping[str, str | None] = {
+    "/v3/avatars": "/v3/avatars/looks",
+    "/v3/assets/direct-uploads": "/v3/assets",
+    "/v3/assets/direct-uploads/batches": "/v3/assets/batches",
+    "/v3/voices": None,
+    "/v3/voices/clone": "/v3/voices",
+    "/v3/voices/speech": None,
+}
+"""Where things made at these paths are read: at others by their own path, and nowhere where there is None."""
 
 Make = Callable[[AsyncSession], Awaitable[tuple[str, bytes]]]
 """Stores the new thing within a transaction; answers its id and the body of the answer."""
@@ -97,23 +107,21 @@ class Once:
 
     def answer(self, ctx: Context, body: bytes, resource_id: str) -> Response:
         """A create's answer: 200 as at HeyGen, 202 for who prefers it, with the new thing's address."""
-        return Response(
-            body,
-            202 if self.respond_async else 200,
-            {"Location": f"{ctx.links.api_url.rstrip('/')}{self._place}/{resource_id}"}
-            | ({"Preference-Applied": "respond-async"} if self.respond_async else {}),
-            media_type="application/json",
-        )
-
-    @property
-    def _place(self) -> str:
-        """Where things made by this operation are read."""
         path = self.operation.partition(" ")[2]
-        if path.endswith("/consent"):
-            return "/v3/avatars"
-        if path.endswith("/rotate-secret"):
-            return path.rsplit("/", 2)[0]
-        return "/v3/avatars/looks" if path == "/v3/avatars" else path
+        headers = {"Preference-Applied": "respond-async"} if self.respond_async else {}
+        place = _place(path)
+        if place is not None:
+            headers["Location"] = f"{ctx.links.api_url.rstrip('/')}{place}/{resource_id}"
+        return Response(body, 202 if self.respond_async else 200, headers, media_type="application/json")
+
+
+def _place(path: str) -> str | None:
+    """Where things made at this path are read."""
+    if path.endswith("/consent"):
+        return "/v3/avatars"
+    if path.endswith("/rotate-secret"):
+        return path.rsplit("/", 2)[0]
+    return PLACES.get(path, path)
 
 
 def get_once(request: Request) -> Once:

@@ -14,7 +14,9 @@ from app.api.answer_schemas import Refusal
 from app.api.avatar_requests import KINDS as AVATARS
 from app.api.avatar_requests import ConsentRequest, LookChange
 from app.api.batch_requests import BatchBody
+from app.api.upload_requests import AnnouncedBatch, AnnouncedFile, BatchCompletion, Completion
 from app.api.video_bodies import KINDS
+from app.api.voice_requests import Speech, VoiceClone, VoiceDesign
 from app.api.webhook_requests import EndpointCreate, EndpointUpdate
 
 BODIES: tuple[type[BaseModel], ...] = (
@@ -25,6 +27,13 @@ BODIES: tuple[type[BaseModel], ...] = (
     ConsentRequest,
     EndpointCreate,
     EndpointUpdate,
+    AnnouncedFile,
+    AnnouncedBatch,
+    Completion,
+    BatchCompletion,
+    VoiceDesign,
+    VoiceClone,
+    Speech,
 )
 
 ERRORS: dict[int | str, dict[str, Any]] = {
@@ -74,10 +83,16 @@ def creates(*bodies: type[BaseModel]) -> dict[str, Any]:
     return _creates("application/json", {"oneOf": schemas} if len(schemas) > 1 else schemas[0])
 
 
-def takes(body: type[BaseModel]) -> dict[str, Any]:
-    """For a route that changes something as this JSON body says."""
+def takes(body: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
+    """For a route that takes this JSON body and makes nothing that a key could bind."""
     schema = {"$ref": f"#/components/schemas/{body.__name__}"}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    return {"requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}}
+
+
+def receives() -> dict[str, Any]:
+    """For a route that takes the bytes of a file as they are."""
+    content = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 def uploads() -> dict[str, Any]:

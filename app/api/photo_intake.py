@@ -64,7 +64,7 @@ async def usable_photo(
 
 async def _stored(ctx: Context, caller: Caller, asset_id: str, param: str) -> UsablePhoto | None:
     async with ctx.database.begin() as session:
-        asset = await own_asset(session, caller, asset_id)
+        asset = await own_asset(session, caller, asset_id, param)
         ours = asset is not None or await session.get(Asset, asset_id) is not None
     if asset is None:
         if ours or not caller.account_wide:

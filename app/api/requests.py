@@ -150,7 +150,8 @@ def _small(metadata: dict[str, Any]) -> dict[str, Any]:
     return metadata
 
 
-def _decoded(data: Any) -> Any:
+def decoded(data: Any) -> Any:
+    """The bytes in standard base64, at most 32 MB of them; to be used as a validator."""
     if not isinstance(data, str):
         raise broken("must be a string.")
     if len(data) // 4 * 3 > MAX_PHOTO + 2:
@@ -200,7 +201,7 @@ class InlineAsset(WireModel):
 
     type: Literal["base64"]
     media_type: Literal["image/png", "image/jpeg"]
-    data: Annotated[bytes, BeforeValidator(_decoded), Field(repr=False, json_schema_extra={"format": "byte"})]
+    data: Annotated[bytes, BeforeValidator(decoded), Field(repr=False, json_schema_extra={"format": "byte"})]
 
 
 AssetInput = Annotated[UrlAsset | StoredAsset | InlineAsset, Field(discriminator="type")]

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from app.api.video_bodies import Speaker
-from app.api.video_files import Assets, Places, bring_pictures, find_assets, own_places
+from app.api.video_files import Assets, Places, bring_pictures, find_announced, find_assets, own_places
 from app.api.video_looks import (
     LookFacts,
     VoiceFacts,
@@ -56,6 +56,7 @@ class Known:
     looks: Mapping[str, LookFacts]
     voices: Mapping[str, VoiceFacts]
     assets: Assets
+    announced: frozenset[str] = frozenset()  # direct uploads of the caller's that are not complete
 
 
 async def check_video(ctx: Context, caller: Caller, request: VideoRequest, now: datetime) -> Checked:
@@ -104,12 +105,14 @@ async def look_up(ctx: Context, caller: Caller, requests: Sequence[VideoRequest]
     look_ids = {named.id for it in requests for named in (*it.looks, *it.references)}
     async with ctx.database.begin() as session:
         own = await own_looks(session, caller, look_ids)
-        assets = await find_assets(session, (named.id for it in requests for named in it.assets))
+        asset_ids = {named.id for it in requests for named in it.assets}
+        assets = await find_assets(session, asset_ids)
+        announced = await find_announced(session, caller, asset_ids)
     theirs, voices = await asyncio.gather(
         heygens_looks(ctx, caller, sorted(look_ids - own.keys())),
         heygens_voices(ctx, caller, sorted({named.id for it in requests for named in it.voices})),
     )
-    return Known(own | theirs, voices, assets)
+    return Known(own | theirs, voices, assets, announced)
 
 
 def check_named(caller: Caller, request: VideoRequest, known: Known) -> Checked:
@@ -138,7 +141,7 @@ def check_named(caller: Caller, request: VideoRequest, known: Known) -> Checked:
         body,
         look_id=looks[0][1] if alone else None,
         looks=() if alone else tuple(looks),
-        assets=own_places(caller, request, known.assets),
+        assets=own_places(caller, request, known.assets, known.announced),
         unchecked=tuple(dict.fromkeys(unchecked)),
     )
 

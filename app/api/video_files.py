@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.api.asset_intake import take_in
+from app.api.asset_intake import INCOMPLETE, take_in
 from app.api.photo_intake import bring_photo
 from app.api.requests import InlineAsset
 from app.api.video_bodies import MOST_IMAGES, MOST_VIDEOS
@@ -19,7 +19,7 @@ from app.api.video_requests import NamedFile, VideoRequest
 from app.context import Context
 from app.database import portions
 from app.errors import InvalidParameter, NotFound
-from app.models import Asset
+from app.models import Asset, Upload
 from app.photos import sniff
 from app.stored_request import put
 from app.tenancy import Caller
@@ -40,11 +40,22 @@ async def find_assets(session: AsyncSession, asset_ids: Iterable[str]) -> dict[s
     return found
 
 
-def own_places(caller: Caller, request: VideoRequest, assets: Assets) -> Places:
+async def find_announced(session: AsyncSession, caller: Caller, asset_ids: Iterable[str]) -> frozenset[str]:
+    """Those of these ids that are the caller's direct uploads and not complete yet."""
+    found: set[str] = set()
+    for some in portions(dict.fromkeys(asset_ids)):
+        rows = select(col(Upload.id)).where(col(Upload.id).in_(some), col(Upload.completed_at).is_(None))
+        found.update(await session.scalars(rows.where(col(Upload.tenant_id) == caller.tenant_id)))
+    return frozenset(found)
+
+
+def own_places(caller: Caller, request: VideoRequest, assets: Assets, announced: frozenset[str]) -> Places:
     """Where in the body assets of ours stand; raises NotFound, and InvalidParameter for the wrong kind of file."""
     ours = []
     for named in request.assets:
         asset = assets.get(named.id)
+        if named.id in announced and (asset is None or asset.deleted_at is not None):
+            raise InvalidParameter(INCOMPLETE, code="asset_not_available", param=named.path)
         if asset is None and caller.account_wide:
             continue  # HeyGen may know it
         if asset is None or asset.tenant_id != caller.tenant_id or asset.deleted_at is not None:

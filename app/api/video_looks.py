@@ -11,13 +11,13 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app import avatar_grants
+from app import avatar_grants, grants
 from app.context import Context
 from app.database import portions
 from app.errors import ApiError, InvalidParameter, NotFound
 from app.heygen import schemas
 from app.heygen.errors import HeyGenError, Missing
-from app.models import Group, Job, JobStatus, Look
+from app.models import GrantKind, Group, Job, JobStatus, Look
 from app.tenancy import Caller
 
 LOOK_UP_WITHIN = 2.0  # seconds
@@ -153,14 +153,18 @@ async def _look(ctx: Context, caller: Caller, avatar_id: str) -> LookFacts:
 async def _voice(ctx: Context, caller: Caller, voice_id: str) -> VoiceFacts:
     """The facts of a voice; one the caller may not use does not exist."""
     missing = VoiceFacts(refusal=lambda param: NotFound.voice(voice_id, param=param))
+    async with ctx.database.begin() as session:
+        visible = bool(await grants.may_see(session, caller, GrantKind.VOICE, [voice_id]))
+    if caller.account_wide and not visible:
+        return missing
     connection = ctx.connections.get(caller.account_id)
     try:
         voice = await _ask(connection.catalog.voice(voice_id)) if connection else None
     except Missing:
         return missing
     if voice is None:
-        return VoiceFacts(unchecked=not caller.account_wide)
-    if schemas.is_private_voice(voice) and not caller.account_wide:
+        return VoiceFacts(unchecked=not visible)
+    if schemas.is_private_voice(voice) and not visible:
         return missing
     return VoiceFacts(engines=_words(voice.get("available_engines")))
 

@@ -2,13 +2,25 @@
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from app.heygen.exchange import Exchange, Params, checked_key
 from app.heygen.fields import text_of
 from app.heygen.multipart import Content, FileForm
-from app.heygen.schemas import Account, Created, Endpoint, Look, Page, Video, asset_id, entries, statuses
+from app.heygen.schemas import (
+    Account,
+    Created,
+    Endpoint,
+    Look,
+    Page,
+    Video,
+    asset_id,
+    cloned_voice,
+    entries,
+    speech,
+    statuses,
+)
 
 STATUSES_LIMIT = 100  # ids in one bulk question (HeyGen's own limit)
 ENDPOINT_PAGES = 10
@@ -158,9 +170,34 @@ class HeyGen(Exchange):
         }
         return await self._page("/v3/voices", params)
 
+    async def make_voice(self, path: str, body: bytes, key: str) -> Mapping[str, Any]:
+        """Design voices (`/v3/voices`), clone one (`/v3/voices/clone`) or speak (`/v3/voices/speech`): costs money.
+
+        After NoAnswer repeat with the same `key` and `body` alone; HeyGen does not say that it honours keys here.
+        """
+        self.check_held()
+        headers = {"Content-Type": "application/json", "Idempotency-Key": checked_key(key)}
+        request = self.request("POST", path, headers=headers, content=body, within=self._create_timeout)
+        return (await self.send(f"POST {path}", request, self._create_timeout)).read(VOICE_ANSWERS[path])
+
+    async def delete_voice(self, heygen_id: str) -> None:
+        """Delete a clone for good; raises Missing for one that is not there."""
+        await self.remove("/v3/voices/{id}", heygen_id)
+
     async def get_asset(self, heygen_id: str) -> Mapping[str, Any]:
         """One asset as HeyGen shows it."""
         return (await self.get("/v3/assets/{id}", heygen_id)).read(_as_it_is)
+
+    async def list_assets(
+        self, *, username: str, folder_id: str | None = None, limit: int = 100, token: str | None = None
+    ) -> Page:
+        """Assets of one owner, newest first; an empty `folder_id` is the root; HeyGen's limit is 100."""
+        params: Params = {"username": username, "folder_id": folder_id, "limit": limit, "token": token}
+        return await self._page("/v3/assets", params)
+
+    async def delete_asset(self, heygen_id: str) -> None:
+        """Delete an asset for good; raises Missing for one that is not there."""
+        await self.remove("/v3/assets/{id}", heygen_id)
 
     async def upload_asset(self, content: Content, *, filename: str, mime: str, size: int, key: str) -> str:
         """Send a file of exactly `size` bytes as it is read; the id of the asset.
@@ -216,3 +253,10 @@ class HeyGen(Exchange):
 
 def _as_it_is(data: Mapping[str, Any]) -> Mapping[str, Any]:
     return data
+
+
+VOICE_ANSWERS: Mapping[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = {
+    "/v3/voices": _as_it_is,
+    "/v3/voices/clone": cloned_voice,
+    "/v3/voices/speech": speech,
+}

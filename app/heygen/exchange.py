@@ -8,6 +8,7 @@ import json
 import re
 import ssl
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -92,12 +93,15 @@ class Exchange:
         return await self.send(f"{method} {route}", request, within)
 
     async def delete(self, route: str, heygen_id: str) -> None:
+        """Delete; what is gone already counts as done."""
+        with suppress(Missing):
+            await self.remove(route, heygen_id)
+
+    async def remove(self, route: str, heygen_id: str) -> None:
+        """Delete; raises Missing for what is not there."""
         self.check_held()
-        try:
-            request = self.request("DELETE", _path(route, heygen_id), within=self._read_timeout)
-            await self.send(f"DELETE {route}", request, self._read_timeout)
-        except Missing:
-            return
+        request = self.request("DELETE", _path(route, heygen_id), within=self._read_timeout)
+        await self.send(f"DELETE {route}", request, self._read_timeout)
 
     def request(
         self,

@@ -255,3 +255,14 @@ def asset_id(data: Mapping[str, Any]) -> str:
 def is_private_voice(voice: Mapping[str, Any]) -> bool:
     """Whether a voice is somebody's clone: one that is read singly has no type, and only clones have a status."""
     return bool(voice.get("status")) or voice.get("type") == "private"
+
+
+def cloned_voice(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a clone is answered, its id under HeyGen's name for it; raises Unreadable where there is none."""
+    return {**data, "voice_clone_id": text_of(data, "voice_clone_id") or required_text(data, "voice_id")}
+
+
+def speech(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What speech is answered; raises Unreadable where there is no link to it."""
+    required_text(data, "audio_url")
+    return data

@@ -8,7 +8,17 @@ from app.models.endpoints import Endpoint, EndpointStatus
 from app.models.events import Attempt, Delivery, DeliveryStatus, Event
 from app.models.jobs import TERMINAL, UNFINISHED, Callback, File, Job, JobStatus, Outcome, Submission
 from app.models.materials import Asset, AssetUpload, Group, Look
-from app.models.tenancy import Account, ApiKey, Grant, GrantKind, IdempotencyKey, Tenant, WebhookSecret
+from app.models.tenancy import (
+    Account,
+    ApiKey,
+    CallUnderWay,
+    Grant,
+    GrantKind,
+    IdempotencyKey,
+    Tenant,
+    WebhookSecret,
+)
+from app.models.uploads import Upload, UploadBatch
 
 __all__ = [
     "TERMINAL",
@@ -19,6 +29,7 @@ __all__ = [
     "AssetUpload",
     "Attempt",
     "Batch",
+    "CallUnderWay",
     "Callback",
     "Delivery",
     "DeliveryStatus",
@@ -36,6 +47,8 @@ __all__ = [
     "Outcome",
     "Submission",
     "Tenant",
+    "Upload",
+    "UploadBatch",
     "WebhookSecret",
     "is_status",
     "undelivered",

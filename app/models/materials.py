@@ -10,11 +10,17 @@ from app.models.columns import json_column, partial
 
 
 class Asset(SQLModel, table=True):
-    """A caller's file; the same bytes of the same tenant are kept once."""
+    """A caller's file; the same bytes of the same tenant are kept once, but where an id was promised before they came."""
 
     __tablename__ = "assets"
     __table_args__ = (
-        partial("assets_same_bytes", "tenant_id", "sha256", where="deleted_at IS NULL", unique=True),
+        partial(
+            "assets_same_bytes",
+            "tenant_id",
+            "sha256",
+            where="deleted_at IS NULL AND promised_at IS NULL",
+            unique=True,
+        ),
         Index("assets_of_tenant", "tenant_id", "id"),
     )
 
@@ -26,6 +32,7 @@ class Asset(SQLModel, table=True):
     filename: str
     storage_key: str
     created_at: datetime
+    promised_at: datetime | None = None  # when a direct upload was given this id
     deleted_at: datetime | None = None
 
 
@@ -33,6 +40,7 @@ class AssetUpload(SQLModel, table=True):
     """A file's id at one HeyGen account."""
 
     __tablename__ = "asset_uploads"
+    __table_args__ = (Index("asset_uploads_heygen", "account_id", "heygen_asset_id"),)
 
     asset_id: str = Field(primary_key=True, foreign_key="assets.id")
     account_id: str = Field(primary_key=True, foreign_key="accounts.id")

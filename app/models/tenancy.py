@@ -120,3 +120,14 @@ class IdempotencyKey(SQLModel, table=True):
     resource_id: str
     answer_encrypted: bytes
     created_at: datetime = Field(index=True)
+
+
+class CallUnderWay(SQLModel, table=True):
+    """A paid call to HeyGen that a request with this `Idempotency-Key` is waiting for."""
+
+    __tablename__ = "calls_under_way"
+
+    tenant_id: str = Field(primary_key=True, foreign_key="tenants.id")
+    operation: str = Field(primary_key=True)  # method and path
+    key: str = Field(primary_key=True)
+    until: datetime  # whoever made it is gone by then

@@ -34,7 +34,7 @@ class Call:
     base_url: str
     content: bytes
     kind: str = ""
-    """`video` or `look` where it makes one."""
+    """`video`, `look`, `voice` or `speech` where it makes one."""
 
     @property
     def operation(self) -> str:

@@ -22,6 +22,7 @@ from app.simulator.routes import (
     consents,
     control,
     files,
+    uploads,
     users,
     videos,
     voices,
@@ -49,7 +50,19 @@ class Simulator:
             lifespan=self._lifespan,
         )
         self.app.state.world = self._world
-        for part in (assets, consents, avatars, batches, control, files, users, videos, voices, webhooks):
+        for part in (
+            uploads,
+            assets,
+            consents,
+            avatars,
+            batches,
+            control,
+            files,
+            users,
+            videos,
+            voices,
+            webhooks,
+        ):
             self.app.include_router(part.router)
         self.app.add_middleware(Novelties, world=self._world)
         self.app.add_middleware(Gate, world=self._world)

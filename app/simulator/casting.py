@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from app.simulator.bodies import AssetInput, AvatarVideo, Background, ImageVideo, VideoBody
-from app.simulator.catalog import Voice, find_voice
+from app.simulator.catalog import Voice
 from app.simulator.errors import Refused, invalid, not_found
 from app.simulator.faults import without_magic
 from app.simulator.filming import FilmRequest
@@ -41,7 +41,7 @@ class Person:
 async def cast_video(world: World, body: VideoBody) -> tuple[Order, float]:
     """What will be made, and its price in USD. Raises Refused."""
     person = await _person(world, body)
-    voice = voice_of(body, person.voice_id)
+    voice = voice_of(world, body, person.voice_id)
     audio = await audio_of(world, body)
     if body.watermark is not None:
         await world.sources.bring(body.watermark.image, "watermark.image", IMAGES)
@@ -130,16 +130,14 @@ def check_engine(body: AvatarVideo | Actor, look: sqlite3.Row, resolution: str |
         )
 
 
-def voice_of(body: VideoBody | Spoken, default_voice: str | None, at: str = "") -> Voice | None:
+def voice_of(world: World, body: VideoBody | Spoken, default_voice: str | None, at: str = "") -> Voice | None:
     """The voice that speaks; None where nobody speaks a script. Raises Refused."""
     voice_id = body.voice_id or default_voice
     if voice_id is None:
         if body.script is None:
             return None
         raise invalid(f"{at}voice_id", f"'{at}voice_id' is required with 'script'.")
-    voice = find_voice(voice_id)
-    if voice is None:
-        raise not_found("voice", voice_id)
+    voice = world.voices.usable(voice_id, world.now())
     engine = body.voice_settings.engine_settings if body.voice_settings else None
     if engine is not None and engine.engine_type != "starfish":
         raise invalid(

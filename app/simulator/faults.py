@@ -27,7 +27,7 @@ class Scenario:
     """The option that magic text sets: `[[name: argument]]`."""
 
 
-KINDS: Mapping[str, Option] = {"kind": "any"}  # any | video | look
+KINDS: Mapping[str, Option] = {"kind": "any"}  # any | video | look | voice | speech
 CALLS: Mapping[str, Option] = {"method": "", "path": ""}  # an HTTP method, the start of a path
 
 REGISTRY = {
@@ -97,6 +97,9 @@ REGISTRY = {
         ),
         Scenario("unknown_event", "Callbacks are of a new type.", {"type": "avatar_video.explained"}, "type"),
         Scenario("deprecated", "Answers say farewell: Deprecation and Sunset.", CALLS),
+        # Voices.
+        Scenario("clone_fails", "A clone fails late.", {"message": "No speech in the recording."}, "message"),
+        Scenario("design_new", "A design makes a new private voice, beside those it finds."),
         # Files.
         Scenario("file_late", "Links answer 404 for a while after completion.", {"seconds": 10.0}, "seconds"),
         Scenario("gif", "A gif comes with each video that is read."),

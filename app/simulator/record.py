@@ -15,7 +15,7 @@ class LedgerRow:
 
     id: int
     kind: str
-    """`video` or `look`."""
+    """`video`, `look` or `speech`."""
     job_id: str
     idempotency_key: str | None
     body_sha256: str

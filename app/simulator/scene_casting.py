@@ -146,7 +146,7 @@ async def _clip(world: World, scene: ClipScene, at: str) -> Shot:
 
 
 async def _said(world: World, speech: Spoken, default_voice: str | None, at: str) -> dict[str, Any]:
-    voice = voice_of(speech, default_voice, at)
+    voice = voice_of(world, speech, default_voice, at)
     settings: VoiceSettings | None = speech.voice_settings
     return {
         "script": None if speech.script is None else without_magic(speech.script) or " ",

@@ -39,8 +39,8 @@ class Sources:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._folder = store.folder / "assets"
-        self._folder.mkdir(exist_ok=True)
+        self.folder = store.folder / "assets"
+        self.folder.mkdir(exist_ok=True)
         self._http: httpx.AsyncClient | None = None
 
     async def bring(self, source: AssetInput, param: str, allowed: frozenset[str]) -> File:
@@ -81,7 +81,7 @@ class Sources:
         kind = mime_type(content)
         if kind is None:
             raise invalid(param, f"'{param}' is not a file of a supported type.")
-        path = self._folder / f"{uuid.uuid4().hex}.{SUFFIXES[kind]}"
+        path = self.folder / f"{uuid.uuid4().hex}.{SUFFIXES[kind]}"
         path.write_bytes(content)
         return File(path, kind)
 

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from app.simulator import asset_tables
+
 TABLES = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 
@@ -25,7 +27,7 @@ CREATE TABLE IF NOT EXISTS requests (
 
 CREATE TABLE IF NOT EXISTS ledger (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
-    kind TEXT NOT NULL,           -- video | look
+    kind TEXT NOT NULL,           -- video | look | speech
     job_id TEXT NOT NULL,
     idempotency_key TEXT,
     body_sha256 TEXT NOT NULL,
@@ -194,6 +196,7 @@ class Store:
         self._connection.execute("PRAGMA synchronous = OFF")
         self._connection.execute("PRAGMA busy_timeout = 5000")
         self._connection.executescript(TABLES)
+        self._connection.executescript(asset_tables.TABLES)
 
     def script(self, tables: str) -> None:
         """Make further tables."""

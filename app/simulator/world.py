@@ -16,14 +16,17 @@ from app.simulator.consents import Consents
 from app.simulator.endpoints import Endpoints
 from app.simulator.events import Events
 from app.simulator.faults import Faults
+from app.simulator.filming import ChildFilmer
 from app.simulator.links import Links
 from app.simulator.looks import Looks
 from app.simulator.record import Record
 from app.simulator.renders import BundledClip, Filmer
 from app.simulator.sources import Sources
+from app.simulator.speakers import ChildSpeaker, Speaker, Tone
 from app.simulator.store import Store
 from app.simulator.studio import Studio
 from app.simulator.videos import Videos
+from app.simulator.voices import Voices
 from app.simulator.words import Words
 
 USERNAME = "simulator"
@@ -86,6 +89,9 @@ class World:
         self.videos = Videos(self.store, self.faults, self.callbacks, self.links)
         self.batches = Batches(self.store, self.callbacks)
         self.studio = Studio(self.store, self.videos, options.filmer, self.now)
+        self.voices = Voices(self.store, self.faults)
+        # Where films speak, so does speech.
+        self.speaker: Speaker = ChildSpeaker() if isinstance(options.filmer, ChildFilmer) else Tone()
         self.answers = Answers(self.store, self.keeps_errors)
 
     def now(self) -> float:

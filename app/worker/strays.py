@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlmodel import col
 
 from app.context import Context
-from app.models import Asset, File, Job, Tenant
+from app.models import Asset, File, Job, Tenant, Upload
 from app.storage import Found
 
 log = structlog.get_logger(__name__)
@@ -16,6 +16,7 @@ log = structlog.get_logger(__name__)
 KEPT = timedelta(days=1)
 """No request, and no archiving, takes so long between the last byte of a file and its row."""
 FILES_A_STEP = 250
+UPLOADS_A_STEP = 500
 
 
 class Sweep:
@@ -31,6 +32,7 @@ class Sweep:
     async def step(self) -> bool:
         """Look at the next files of each kind; False when there was nothing to remove."""
         removed = 0
+        await _give_up(self._ctx)
         for walk, strays_among in self._walks:
             before = self._ctx.clock.now() - KEPT
             old = [found for found in await walk.next(FILES_A_STEP) if found.written_at < before]
@@ -42,14 +44,27 @@ class Sweep:
         return removed > 0
 
 
+async def _give_up(ctx: Context) -> None:
+    """Forget uploads that were never completed, a day after their links expired; what came of them is a stray then."""
+    late = (
+        select(col(Upload.id))
+        .where(col(Upload.completed_at).is_(None), col(Upload.expires_at) < ctx.clock.now() - KEPT)
+        .limit(UPLOADS_A_STEP)
+    )
+    async with ctx.database.begin() as session:
+        ids = list(await session.scalars(late.with_for_update(skip_locked=True)))
+        await session.execute(delete(Upload).where(col(Upload.id).in_(ids)))
+
+
 async def _stray_assets(ctx: Context, files: Sequence[Found]) -> list[str]:
-    """Those of `assets/{tenant}/{asset}` that no asset names."""
+    """Those of `assets/{tenant}/{asset}` and `…/{asset}-{put}` that neither an asset nor an upload names."""
     parts = {found.key: found.key.split("/") for found in files if found.key.count("/") == 2}
     async with ctx.database.begin() as session:
         tenants = {tenant_id for _, tenant_id, _ in parts.values()}
         known = set(await session.scalars(select(col(Tenant.id)).where(col(Tenant.id).in_(tenants))))
-        assets = {asset_id for _, _, asset_id in parts.values()}
-        named = set(await session.scalars(select(col(Asset.storage_key)).where(col(Asset.id).in_(assets))))
+        ids = {name.partition("-")[0] for _, _, name in parts.values()}
+        named = set(await session.scalars(select(col(Asset.storage_key)).where(col(Asset.id).in_(ids))))
+        named |= set(await session.scalars(select(col(Upload.storage_key)).where(col(Upload.id).in_(ids))))
     return [key for key, (_, tenant_id, _) in parts.items() if tenant_id in known and key not in named]
 
 

@@ -10,14 +10,14 @@ from sqlalchemy.exc import NoResultFound
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app import avatar_grants, governor, lifecycle
+from app import avatar_grants, gates, governor, grants, lifecycle
 from app.context import Context
 from app.database import DatabaseAway
-from app.heygen.errors import HeyGenError, NoAnswer, NotSent
+from app.heygen.errors import HeyGenError, NotSent
 from app.heygen.errors import Missing as NotThere
 from app.heygen.schemas import Created, is_private_voice
 from app.lifecycle import Accepted, By, Fact, Failed, Released, Unclear
-from app.models import Job, JobStatus, Outcome
+from app.models import GrantKind, Job, JobStatus, Outcome
 from app.secrets import CannotDecrypt
 from app.storage import NotStored
 from app.worker import answers, cadence, ledger, uploads
@@ -28,7 +28,6 @@ from app.worker.prepare import Missing, Preparation, Ready, Unusable, Waits, pre
 log = structlog.get_logger(__name__)
 
 FIRST_REPEAT = timedelta(seconds=5)
-FIRST_PROBE = timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
@@ -192,7 +191,7 @@ async def _fetch_missing(ctx: Context, job: Job, missing: Missing) -> tuple[Fact
 
 async def _fetch(ctx: Context, job: Job, missing: Missing) -> Failed | None:
     for kind, heygen_id in missing.unchecked:
-        if not await _public(ctx, job, kind, heygen_id):
+        if not await _usable(ctx, job, kind, heygen_id):
             word = "avatar" if kind == "look" else "voice"
             return Failed(f"{word}_not_found", f"{word.capitalize()} {heygen_id} not found")
     for asset in missing.assets:
@@ -200,11 +199,16 @@ async def _fetch(ctx: Context, job: Job, missing: Missing) -> Failed | None:
     return None
 
 
-async def _public(ctx: Context, job: Job, kind: str, heygen_id: str) -> bool:
+async def _usable(ctx: Context, job: Job, kind: str, heygen_id: str) -> bool:
     catalog = ctx.connections[job.account_id].catalog
     try:
         if kind == "voice":
-            return not is_private_voice(await catalog.voice(heygen_id))
+            if not is_private_voice(await catalog.voice(heygen_id)):
+                return True
+            async with ctx.database.begin() as session:
+                return await grants.granted(
+                    session, job.tenant_id, job.account_id, GrantKind.VOICE, heygen_id
+                )
         look = await catalog.look(heygen_id)
     except NotThere:
         return False
@@ -243,20 +247,8 @@ async def post(ctx: Context, intent: Intent) -> Created | HeyGenError:
         result = await ctx.connections[intent.account_id].heygen.create(intent.path, intent.body, intent.key)
     except HeyGenError as error:
         result = error
-    await _count(ctx, intent.account_id, result)
+    await gates.count(ctx, intent.account_id, result if isinstance(result, HeyGenError) else None)
     return result
-
-
-async def _count(ctx: Context, account_id: str, result: Created | HeyGenError) -> None:
-    """Pause an account whose calls mostly fail, until HeyGen answers again: each of them may cost a slot for long."""
-    now = ctx.clock.now()
-    failed = isinstance(result, NotSent | NoAnswer) and result.reason != "in_progress"
-    if not ctx.connections[account_id].breaker.count(now, failed=failed):
-        return
-    async with ctx.database.begin() as session:
-        paused = await governor.pause(session, account_id, "heygen_failing", now, FIRST_PROBE)
-    if paused:
-        log.error("account_paused", account_id=account_id, meaning="HeyGen does not answer creates")
 
 
 async def record_accepted(

@@ -2,11 +2,11 @@
 
 from datetime import timedelta
 
-from sqlalchemy import delete, func, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from app import asset_copies
 from app.context import Context
 from app.models import Asset, AssetUpload, Job, Look
 from app.stored_request import StoredRequest
@@ -31,13 +31,13 @@ async def upload(ctx: Context, job: Job, asset: Asset) -> None:
     )
     await ctx.failpoint("submit.uploaded")
     async with ctx.database.begin() as session:
-        insert = sqlite.insert if ctx.database.is_sqlite else postgresql.insert
-        named = {"heygen_asset_id": heygen_asset_id, "uploaded_at": ctx.clock.now()}
-        # Two jobs with one new file may upload it at the same time; either id will do.
-        stored = insert(AssetUpload).values(asset_id=asset.id, account_id=job.account_id, **named)
-        await session.execute(
-            stored.on_conflict_do_update(index_elements=["asset_id", "account_id"], set_=named)
+        copy = AssetUpload(
+            asset_id=asset.id,
+            account_id=job.account_id,
+            heygen_asset_id=heygen_asset_id,
+            uploaded_at=ctx.clock.now(),
         )
+        await asset_copies.remember(session, copy)
 
 
 async def made_lately(ctx: Context, session: AsyncSession, job: Job) -> bool:
@@ -59,6 +59,4 @@ async def made_lately(ctx: Context, session: AsyncSession, job: Job) -> bool:
 async def forget(ctx: Context, session: AsyncSession, job: Job) -> None:
     """Have the files that the request names go up again."""
     request = StoredRequest.unseal(job.request_encrypted or b"", ctx.secrets)
-    ids = [asset_id for _, asset_id in request.assets]
-    stale = delete(AssetUpload).where(col(AssetUpload.account_id) == job.account_id)
-    await session.execute(stale.where(col(AssetUpload.asset_id).in_(ids)))
+    await asset_copies.forget(session, job.account_id, [asset_id for _, asset_id in request.assets])

@@ -100,8 +100,10 @@ def error_of(answer: httpx.Response) -> tuple[int, str, str | None]:
     return answer.status_code, error["code"], error["param"]
 
 
-async def fetch(url: str, method: str = "GET", **headers: str) -> httpx.Response:
+async def fetch(
+    url: str, method: str = "GET", content: bytes | None = None, **headers: str
+) -> httpx.Response:
     """A file behind a link, as a player fetches it: without a key, and without following anything."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     async with httpx.AsyncClient(verify=TLS, timeout=30) as player:
-        return await player.request(method, url, headers=named)
+        return await player.request(method, url, headers=named, content=content)

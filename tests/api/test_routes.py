@@ -91,8 +91,13 @@ async def owned_ids(api: httpx.AsyncClient, served: Context, clock: ManualClock)
     assert video["status"] == "completed"
     async with served.database.begin() as session:
         group = (await session.scalars(select(Group))).one()
+    announced = {"filename": "a.png", "content_type": "image/png", "size_bytes": 1}
+    promised = (await api.post("/v3/assets/direct-uploads/batches", json={"files": [announced]})).json()[
+        "data"
+    ]
     return {
-        "asset_id": [upload.json()["data"]["asset_id"]],
+        "asset_id": [upload.json()["data"]["asset_id"], promised["items"][0]["asset_id"]],
+        "upload_batch_id": [promised["batch_id"]],
         "look_id": [look["id"], look["greenroom"]["heygen_avatar_id"]],
         "group_id": [group.id, group.heygen_group_id or ""],
         "video_id": [video_id, video["greenroom"]["heygen_video_id"]],
@@ -124,7 +129,8 @@ async def test_the_ids_of_another_tenant_answer_exactly_as_unknown_ones(
                     assert answer == unknown, (method, path, foreign_id)
         # The same ids do work for their owner, or nothing was tested.
         for name, path in (
-            ("asset_id", "/v3/assets/"),
+            ("asset_id", "/v3/assets/statuses?asset_ids="),
+            ("upload_batch_id", "/v3/assets/batches/"),
             ("look_id", "/v3/avatars/looks/"),
             ("group_id", "/v3/avatars/"),
             ("video_id", "/v3/videos/"),

@@ -163,7 +163,9 @@ class World:
 
     def _note_bound_keys(self) -> None:
         """Remember what callers' keys stand for: after two days the service may forget them."""
-        rows = self.database.raw.execute("SELECT tenant_id, operation, key, resource_id FROM idempotency_keys")
+        rows = self.database.raw.execute(
+            "SELECT tenant_id, operation, key, resource_id FROM idempotency_keys"
+        )
         self.bound |= {(tenant, operation, key): job_id for tenant, operation, key, job_id in rows}
 
     def _arrivals(self) -> list[float]:

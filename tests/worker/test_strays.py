@@ -51,6 +51,33 @@ async def test_an_upload_whose_process_died_before_its_row_is_removed_after_a_da
     assert not await there(bench, perhaps_under_way)
 
 
+async def test_an_upload_that_nobody_completed_is_given_up_a_day_after_its_link_with_its_bytes(
+    bench: Bench,
+) -> None:
+    png = PHOTO.read_bytes()
+    file = {"filename": "a.png", "content_type": "image/png", "size_bytes": len(png)}
+    async with caller(bench.context, await bench.account(), "uploader") as api:
+        told = [(await api.post("/v3/assets/direct-uploads", json=file)).json()["data"] for _ in range(2)]
+        for one in told:
+            sent = await fetch(one["upload_url"], "PUT", content=png, **one["upload_headers"])
+            assert sent.status_code == 200, sent.text
+        done, forgotten = (f"/v3/assets/{one['asset_id']}" for one in told)
+        assert (await api.post(f"{done}/complete")).status_code == 200
+        keys = [found.key for found in await bench.context.storage.walk("assets").next(10)]
+        for key in keys:
+            written_long_ago(bench, key)
+        bench.clock.advance(timedelta(hours=24))
+        await sweep_all(bench)
+        assert all([await there(bench, key) for key in keys]), "it may still be completed"
+        bench.clock.advance(timedelta(hours=2))
+        for key in keys:
+            written_long_ago(bench, key)
+        await sweep_all(bench)
+        assert (await api.post(f"{forgotten}/complete")).status_code == 404
+        assert (await api.get(f"{done}/content")).content == png
+        assert [await there(bench, key) for key in keys].count(True) == 1
+
+
 async def test_the_file_of_an_asset_stays_whatever_its_age(bench: Bench) -> None:
     async with caller(bench.context, await bench.account(), "uploader") as api:
         answer = await api.post("/v3/assets", files={"file": PHOTO.read_bytes()})

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from app.simulator.answers import Step
 from app.simulator.errors import Refused, invalid, not_found
 from app.simulator.gate import call_of
-from app.simulator.routes.pages import WorldDep
+from app.simulator.routes.pages import WorldDep, envelope, listing, page_of
 from app.simulator.sources import UPLOAD_LIMIT, File
 from app.simulator.world import USERNAME, World
 
@@ -42,7 +42,7 @@ async def create_asset(request: Request, world: WorldDep) -> Response:
                 path=str(file.path),
                 created_at=call.now,
             )
-            url = _link(world, asset_id, file.path, call.now)
+            url = link(world, asset_id, file.path, call.now)
             data = {"asset_id": asset_id, "url": url, "mime_type": file.mime_type, "size_bytes": size}
             return JSONResponse({"data": data})
 
@@ -51,22 +51,27 @@ async def create_asset(request: Request, world: WorldDep) -> Response:
     return await world.answers.once(call, prepare)
 
 
+@router.get("")
+async def list_assets(request: Request, world: WorldDep) -> dict[str, Any]:
+    """The assets of one owner, newest first; all lie in the root folder."""
+    page = page_of(request, 20, 100)
+    query = request.query_params
+    if not query.get("username"):
+        raise invalid("username", "'username' is required.")
+    if query["username"] != USERNAME or query.get("folder_id"):
+        return envelope([], None)
+    rows = world.store.all(
+        "SELECT * FROM assets WHERE deleted = 0 AND (?1 IS NULL OR seq < ?1) ORDER BY seq DESC LIMIT ?2",
+        page.after,
+        page.limit + 1,
+    )
+    return listing(rows, page, lambda row: _view(world, row))
+
+
 @router.get("/{asset_id}")
 async def get_asset(asset_id: str, world: WorldDep) -> dict[str, Any]:
     """One asset."""
-    row = _find(world, asset_id)
-    return {
-        "data": {
-            "id": row["id"],
-            "name": row["name"],
-            "owner": USERNAME,
-            "space_id": USERNAME,
-            "type": row["mime_type"].partition("/")[0].replace("application", "document"),
-            "uploaded_at": int(row["created_at"]),
-            "url": _link(world, row["id"], Path(row["path"]), world.now()),
-            "folder_id": None,
-        }
-    }
+    return {"data": _view(world, _find(world, asset_id))}
 
 
 @router.delete("/{asset_id}")
@@ -84,8 +89,22 @@ def _find(world: World, asset_id: str) -> sqlite3.Row:
     return row
 
 
-def _link(world: World, asset_id: str, file: Path, now: float) -> str:
+def link(world: World, asset_id: str, file: Path, now: float) -> str:
+    """The link to an asset's bytes."""
     return world.links.make(world.called_as, f"/files/assets/{asset_id}/{file.name}", now)
+
+
+def _view(world: World, row: sqlite3.Row) -> dict[str, Any]:
+    return {
+        "id": row["id"],
+        "name": row["name"],
+        "owner": USERNAME,
+        "space_id": USERNAME,
+        "type": row["mime_type"].partition("/")[0].replace("application", "document"),
+        "uploaded_at": int(row["created_at"]),
+        "url": link(world, row["id"], Path(row["path"]), world.now()),
+        "folder_id": None,
+    }
 
 
 async def _uploaded(request: Request, world: World) -> tuple[str, File]:

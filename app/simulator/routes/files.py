@@ -22,7 +22,9 @@ async def get_file(kind: str, owner_id: str, name: str, request: Request, world:
     path = f"/files/{kind}/{owner_id}/{name}"
     if not world.links.opens(path, query.get("Expires", ""), query.get("Signature", ""), world.now()):
         return PlainTextResponse("Access denied: the link has expired or was altered.", 403)
-    found = {"videos": _video, "looks": _look, "assets": _asset}.get(kind, _nothing)(world, owner_id, name)
+    found = {"videos": _video, "looks": _look, "assets": _asset, "speech": _speech}.get(kind, _nothing)(
+        world, owner_id, name
+    )
     return found or PlainTextResponse("Not found.", 404)
 
 
@@ -48,6 +50,10 @@ def _look(world: World, look_id: str, name: str) -> Response | None:  # noqa: AR
 def _asset(world: World, asset_id: str, name: str) -> Response | None:  # noqa: ARG001
     row = world.store.one("SELECT path FROM assets WHERE id = ? AND deleted = 0", asset_id)
     return _file(Path(row["path"])) if row else None
+
+
+def _speech(world: World, speech_id: str, name: str) -> Response | None:  # noqa: ARG001
+    return _file(world.sources.folder / f"{speech_id}.wav") if speech_id.isalnum() else None
 
 
 def _nothing(world: World, owner_id: str, name: str) -> Response | None:  # noqa: ARG001

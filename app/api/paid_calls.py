@@ -1,0 +1,174 @@
+"""Calls that HeyGen is paid for while the caller waits: no job stands for them, so nothing is repeated by itself.
+
+A caller's `Idempotency-Key` is bound to the first success, as that of every create. While a call is under way a row
+holds its key, so that no other request, of any process, makes it as well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from sqlalchemy import delete
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+from starlette.responses import Response
+from uuid_utils.compat import uuid7
+
+from app import gates, governor
+from app.api import idempotency
+from app.api.idempotency import Once
+from app.context import Context
+from app.errors import (
+    ApiError,
+    Conflict,
+    Forbidden,
+    InsufficientCredit,
+    InvalidParameter,
+    NotFound,
+    NotReady,
+    OutcomeUnknown,
+    PayloadTooLarge,
+    Unavailable,
+)
+from app.heygen.errors import AccountBlocked, HeyGenError, Missing, NoAnswer, RateLimited, Refused
+from app.heygen.errors import NotReady as StillMaking
+from app.models import Account, CallUnderWay
+from app.tenancy import Caller
+
+GONE_AFTER = timedelta(minutes=15)
+"""Longer than any upload and call take together: whoever has not answered by then has died."""
+LONGEST_WAIT = 30  # seconds a caller is told to wait; HeyGen's client cuts a longer wait
+RETRY_SECONDS = 5
+
+Call = Callable[[str], Awaitable[Mapping[str, Any]]]
+"""Makes the call under this key of HeyGen's; answers what HeyGen answered."""
+
+Keep = Callable[[Mapping[str, Any], AsyncSession], Awaitable[tuple[str, bytes]]]
+"""Keeps what has to be kept of it in a transaction; answers an id and the body of the answer."""
+
+_REFUSALS: Mapping[int, type[ApiError]] = {
+    400: InvalidParameter,
+    402: InsufficientCredit,
+    403: Forbidden,
+    404: NotFound,
+    409: Conflict,
+    413: PayloadTooLarge,
+}
+
+
+async def pay_once(
+    ctx: Context, caller: Caller, once: Once, body_hash: str, call: Call, keep: Keep
+) -> Response:
+    """Make a call, once for each key of the caller, and answer; raises Unavailable while the account is shut."""
+    replayed = await once.replay(ctx, caller, body_hash)
+    if replayed is not None:
+        return replayed
+    async with _alone(ctx, caller, once):
+        # Whoever was under way a moment ago may have come to its end.
+        replayed = await once.replay(ctx, caller, body_hash)
+        if replayed is not None:
+            return replayed
+        await _check_open(ctx, caller)
+        with paying():
+            found = await call(_key(caller, once))
+        return await idempotency.create(ctx, caller, once, body_hash, partial(keep, found))
+
+
+@asynccontextmanager
+async def counting(ctx: Context, caller: Caller) -> AsyncIterator[None]:
+    """Count one call by the breaker of the caller's account."""
+    failure: HeyGenError | None = None
+    try:
+        yield
+    except HeyGenError as error:
+        failure = error
+        raise
+    finally:
+        await gates.count(ctx, caller.account_id, failure)
+
+
+@contextmanager
+def paying() -> Iterator[None]:
+    """Turn HeyGen's failures into ours. What is wrong with the account is none of the caller's doing: a 503."""
+    try:
+        yield
+    except (AccountBlocked, RateLimited) as error:
+        raise _unavailable(error.retry_after) from error
+    except StillMaking as error:
+        raise NotReady(error.message or "HeyGen is not ready for this.", retry_after=RETRY_SECONDS) from error
+    except Refused as error:
+        kind = _REFUSALS.get(error.http_status)
+        if kind is None:
+            raise _unavailable() from error
+        code = error.code if not isinstance(error, Missing) or error.code != "not_found" else None
+        raise kind(error.message or "HeyGen refuses this.", code=code, param=error.param) from error
+    except NoAnswer as error:
+        if error.reason == "in_progress":
+            raise _under_way() from error
+        raise OutcomeUnknown(
+            "HeyGen gave no clear answer and may have done this. Repeat it with the same Idempotency-Key; after a"
+            " clone, look at GET /v3/voices?type=private first.",
+            retry_after=RETRY_SECONDS,
+        ) from error
+    except HeyGenError as error:
+        raise _unavailable() from error
+
+
+@asynccontextmanager
+async def _alone(ctx: Context, caller: Caller, once: Once) -> AsyncIterator[None]:
+    """Hold the caller's key; raises Conflict, retryable, while another request does."""
+    if once.key is None:
+        yield
+        return
+    held = {"tenant_id": caller.tenant_id, "operation": once.operation, "key": once.key}
+    now = ctx.clock.now()
+    insert = sqlite.insert if ctx.database.is_sqlite else postgresql.insert
+    taken = insert(CallUnderWay).values(**held, until=now + GONE_AFTER)
+    taken = taken.on_conflict_do_update(
+        index_elements=[*held], set_={"until": now + GONE_AFTER}, where=col(CallUnderWay.until) <= now
+    )
+    async with ctx.database.begin() as session:
+        mine = await session.scalar(taken.returning(col(CallUnderWay.key)))
+    if mine is None:
+        raise _under_way()
+    try:
+        yield
+    finally:
+        async with ctx.database.begin() as session:
+            await session.execute(delete(CallUnderWay).filter_by(**held, until=now + GONE_AFTER))
+
+
+async def _check_open(ctx: Context, caller: Caller) -> None:
+    """The gate is asked with each call; a pause stops what is paid, and reads go on."""
+    async with ctx.database.begin() as session:
+        now = ctx.clock.now()
+        until = governor.shut_until(await session.get_one(Account, caller.account_id), now)
+    if until is not None:
+        raise _unavailable(until - now)
+
+
+def _key(caller: Caller, once: Once) -> str:
+    """HeyGen's key: the same for a repeat of the caller's, another for every other request."""
+    named = f"{caller.tenant_id}\n{once.operation}\n{once.key or uuid7().hex}"
+    return hashlib.sha256(named.encode()).hexdigest()
+
+
+def _under_way() -> ApiError:
+    return NotReady(
+        "A request with this Idempotency-Key is in progress.",
+        code="request_in_progress",
+        param="Idempotency-Key",
+        retry_after=RETRY_SECONDS,
+    )
+
+
+def _unavailable(wait: timedelta | None = None) -> Unavailable:
+    seconds = math.ceil(wait.total_seconds()) if wait is not None else RETRY_SECONDS
+    return Unavailable("HeyGen cannot be asked now.", retry_after=min(max(seconds, 1), LONGEST_WAIT))

@@ -1,0 +1,113 @@
+"""The recording that a voice is cloned from: looked at before anything is paid, and at HeyGen by its id."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+from app import asset_copies
+from app.api.asset_intake import own_asset, take_in
+from app.api.paid_calls import counting
+from app.api.requests import StoredAsset, UrlAsset
+from app.api.upload_requests import TYPES
+from app.api.upstream import connection_of
+from app.api.voice_requests import InlineAudio
+from app.context import Context
+from app.errors import InvalidParameter, NotFound
+from app.models import Asset, AssetUpload, Upload
+from app.photos import sniff
+from app.storage import NotStored
+from app.tenancy import Caller
+
+Source = UrlAsset | StoredAsset | InlineAudio
+
+FRESH = timedelta(minutes=2)
+
+
+async def bring_recording(ctx: Context, caller: Caller, source: Source) -> Asset | None:
+    """Our asset for the recording; None where HeyGen is to fetch a URL, or to know the id itself.
+
+    Raises InvalidParameter for what is no recording, and NotFound.
+    """
+    match source:
+        case UrlAsset():
+            return None
+        case InlineAudio():
+            mime = sniff(source.data)
+            declared = TYPES.get(source.media_type.lower(), source.media_type)
+            if mime != declared:
+                raise InvalidParameter(
+                    f"Content type not match {source.media_type} != {mime or 'unknown'}",
+                    param="audio.media_type",
+                )
+            _check(mime, "audio.data")
+
+            async def content() -> AsyncIterator[bytes]:
+                yield source.data
+
+            return await take_in(ctx, caller, content(), "recording")
+        case StoredAsset():
+            return await _stored(ctx, caller, source.asset_id)
+
+
+async def heygen_source(
+    ctx: Context, caller: Caller, source: Source, recording: Asset | None, key: str
+) -> Mapping[str, Any]:
+    """The recording as HeyGen is told of it; it goes up first where HeyGen does not have it yet."""
+    if recording is None:
+        return source.model_dump()
+    async with ctx.database.begin() as session:
+        copy = await session.get(AssetUpload, (recording.id, caller.account_id))
+    if copy is not None:
+        return {"type": "asset_id", "asset_id": copy.heygen_asset_id}
+    connection = connection_of(ctx, caller)
+    try:
+        async with counting(ctx, caller):
+            heygen_asset_id = await connection.catalog.through_gate(
+                lambda: connection.heygen.upload_asset(
+                    ctx.storage.read(recording.storage_key),
+                    filename=recording.filename,
+                    mime=recording.mime,
+                    size=recording.size,
+                    key=f"{key}-file",
+                )
+            )
+    except NotStored:
+        raise NotFound.asset(recording.id, param="audio.asset_id") from None
+    copy = AssetUpload(
+        asset_id=recording.id,
+        account_id=caller.account_id,
+        heygen_asset_id=heygen_asset_id,
+        uploaded_at=ctx.clock.now(),
+    )
+    async with ctx.database.begin() as session:
+        await asset_copies.remember(session, copy)
+    return {"type": "asset_id", "asset_id": heygen_asset_id}
+
+
+async def forget_copy(ctx: Context, caller: Caller, recording: Asset) -> None:
+    """HeyGen says that it does not have it: have it go up again, unless it went up so lately that this is a lag."""
+    async with ctx.database.begin() as session:
+        before = ctx.clock.now() - FRESH
+        await asset_copies.forget(session, caller.account_id, [recording.id], before)
+
+
+async def _stored(ctx: Context, caller: Caller, asset_id: str) -> Asset | None:
+    param = "audio.asset_id"
+    async with ctx.database.begin() as session:
+        asset = await own_asset(session, caller, asset_id, param)
+        ours = asset is not None
+        for model in (Asset, Upload):
+            ours = ours or await session.get(model, asset_id) is not None
+    if asset is None:
+        if ours or not caller.account_wide:
+            raise NotFound.asset(asset_id, param=param)
+        return None
+    _check(asset.mime, param)
+    return asset
+
+
+def _check(mime: str | None, param: str) -> None:
+    if mime is None or not mime.startswith(("audio/", "video/")):
+        raise InvalidParameter(f"'{param}' must be a recording, not {mime or 'unknown'}.", param=param)

@@ -1,0 +1,110 @@
+"""`POST /v3/voices`, `/v3/voices/clone` and `/v3/voices/speech`: done at HeyGen while the caller waits, and paid for.
+
+What a tenant clones, and what is designed for it, is its own: no other tenant sees it or speaks with it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter, Request
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.responses import Response
+
+from app import grants
+from app.api import answer_schemas
+from app.api.answers import data_bytes
+from app.api.dependencies import CallerDep, ContextDep
+from app.api.idempotency import OnceDep, hash_of
+from app.api.json_body import read_json
+from app.api.openapi import creates
+from app.api.paid_calls import counting, pay_once
+from app.api.recordings import bring_recording, forget_copy, heygen_source
+from app.api.upstream import RETRY_SECONDS, connection_of, shown
+from app.api.voice_requests import Speech, VoiceClone, VoiceDesign, parse
+from app.api.voice_rights import readable, shown_of
+from app.context import Context
+from app.errors import NotFound, NotReady
+from app.heygen.errors import Missing
+from app.models import GrantKind
+from app.tenancy import Caller
+
+router = APIRouter(prefix="/v3/voices")
+
+
+@router.post(
+    "", response_model=answer_schemas.One[answer_schemas.Designed], openapi_extra=creates(VoiceDesign)
+)
+async def design_voice(request: Request, ctx: ContextDep, caller: CallerDep, once: OnceDep) -> Response:
+    """Up to three voices that fit a description."""
+    body = await read_json(request)
+    _, wire = parse(VoiceDesign, body, ctx.terms.forward_fields)
+
+    async def call(key: str) -> Mapping[str, Any]:
+        found = await _post(ctx, caller, "/v3/voices", wire, key)
+        voices = [voice for voice in found.get("voices") or () if isinstance(voice, Mapping)]
+        visible, made = await shown_of(ctx, caller, voices)
+        return {"told": {**found, "voices": [shown(voice) for voice in visible]}, "made": made}
+
+    async def keep(found: Mapping[str, Any], session: AsyncSession) -> tuple[str, bytes]:
+        await grants.own(session, caller, GrantKind.VOICE, found["made"], ctx.clock.now())
+        return "design", data_bytes(found["told"])
+
+    return await pay_once(ctx, caller, once, hash_of(body), call, keep)
+
+
+@router.post(
+    "/clone", response_model=answer_schemas.One[answer_schemas.Cloned], openapi_extra=creates(VoiceClone)
+)
+async def clone_voice(request: Request, ctx: ContextDep, caller: CallerDep, once: OnceDep) -> Response:
+    """A voice made of a recording; `GET /v3/voices/{id}` tells when it is complete."""
+    body = await read_json(request)
+    wanted, wire = parse(VoiceClone, body, ctx.terms.forward_fields)
+
+    async def call(key: str) -> Mapping[str, Any]:
+        recording = await bring_recording(ctx, caller, wanted.audio)
+        source = await heygen_source(ctx, caller, wanted.audio, recording, key)
+        try:
+            return await _post(ctx, caller, "/v3/voices/clone", wire | {"audio": source}, key)
+        except Missing as error:
+            if recording is None or error.code != "asset_not_found":
+                raise
+            await forget_copy(ctx, caller, recording)
+            raise NotReady("HeyGen does not have the recording yet.", retry_after=RETRY_SECONDS) from error
+
+    async def keep(found: Mapping[str, Any], session: AsyncSession) -> tuple[str, bytes]:
+        voice_id = str(found["voice_clone_id"])
+        await grants.own(session, caller, GrantKind.VOICE, [voice_id], ctx.clock.now())
+        return voice_id, data_bytes(dict(found))
+
+    return await pay_once(ctx, caller, once, hash_of(body), call, keep)
+
+
+@router.post(
+    "/speech", response_model=answer_schemas.One[answer_schemas.Spoken], openapi_extra=creates(Speech)
+)
+async def speak(request: Request, ctx: ContextDep, caller: CallerDep, once: OnceDep) -> Response:
+    """A text, spoken; the link is HeyGen's own."""
+    body = await read_json(request)
+    wanted, wire = parse(Speech, body, ctx.terms.forward_fields)
+    missing = NotFound.voice(wanted.voice_id, param="voice_id")
+
+    async def call(key: str) -> Mapping[str, Any]:
+        await readable(ctx, caller, wanted.voice_id, missing)
+        return await _post(ctx, caller, "/v3/voices/speech", wire, key)
+
+    async def keep(found: Mapping[str, Any], _: AsyncSession) -> tuple[str, bytes]:
+        return "speech", data_bytes(dict(found))
+
+    return await pay_once(ctx, caller, once, hash_of(body), call, keep)
+
+
+async def _post(
+    ctx: Context, caller: Caller, path: str, body: Mapping[str, Any], key: str
+) -> Mapping[str, Any]:
+    content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    connection = connection_of(ctx, caller)
+    async with counting(ctx, caller):
+        return await connection.catalog.through_gate(lambda: connection.heygen.make_voice(path, content, key))
