@@ -4,7 +4,8 @@
 #   docker build -t greenroom .
 #   docker run --read-only --tmpfs /tmp -v greenroom:/data -p 8080:8080 greenroom
 #
-# A replica that only works (`docker run … greenroom worker`) serves nothing: give it --no-healthcheck.
+# A replica that only works (`docker run … greenroom worker`) serves nothing: give it --no-healthcheck. On PostgreSQL:
+# compose.yaml.
 
 FROM python:3.13-slim-bookworm AS builder
 COPY requirements.lock /build/

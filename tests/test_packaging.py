@@ -16,8 +16,13 @@ from importlib.metadata import distribution
 from itertools import takewhile
 from pathlib import Path
 
+import httpx
 import pytest
 from packaging.requirements import Requirement
+
+from tests.api.callers import VIDEO
+from tests.compose import Compose
+from tests.processes import eventually, new_database
 
 PROJECT = Path(__file__).resolve().parent.parent
 FOR_DEVELOPMENT = (
@@ -89,12 +94,12 @@ class Image:
         return set_here | {"PATH": set_here["PATH"].replace("$PATH", os.defpath)}
 
     @contextmanager
-    def running(self, *words: str) -> Iterator[subprocess.Popen[str]]:
+    def running(self, *words: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
         """A process in the image, ended with the block."""
         process = subprocess.Popen(  # noqa: S603
             words,
             cwd=self.inside(self.dockerfile.all("WORKDIR")[-1]),
-            env=self.environment(),
+            env=self.environment() | environment,
             executable=self.root / "opt/venv/bin/python",
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -106,9 +111,9 @@ class Image:
             finally:
                 process.kill()
 
-    def run(self, *words: str) -> tuple[int, str]:
+    def run(self, *words: str, **environment: str) -> tuple[int, str]:
         """A process's exit status and standard output."""
-        with self.running(*words) as process:
+        with self.running(*words, **environment) as process:
             said, _ = process.communicate(timeout=60)
             return process.returncode, said
 
@@ -245,6 +250,48 @@ def test_the_image_serves_is_healthy_writes_only_its_data_and_stops_when_told(im
     assert image.run(*healthcheck)[0] != 0
     assert image.files() == before
     assert (image.root / "data/greenroom.db").stat().st_size > 0
+
+
+@pytest.mark.timeout(300)
+async def test_the_containers_of_compose_render_together_on_postgresql(image: Image, postgresql: str) -> None:
+    """Its own commands and environment, against its own simulator; only addresses differ."""
+    start = image.dockerfile.command("ENTRYPOINT")
+    here = ("--host", "127.0.0.1", "--port", "0")
+    with image.running(*start, *_composed("simulator"), *here, "--render-seconds", "0.2") as simulator:
+        given = {
+            "POSTGRES_PASSWORD": "p",
+            "SECRET_KEYS": "k" * 40,
+            "HEYGEN_API_KEY": "any",
+            "HEYGEN_BASE_URL": f"http://127.0.0.1:{_port(simulator)}",
+        }
+        async with new_database(postgresql) as database_url:
+            environment = Compose(given).environment("serve") | {"DATABASE_URL": database_url}
+            environment["STORAGE_URL"] = image.inside(environment["STORAGE_URL"])
+            assert image.run(*start, *_composed("migrate"), **environment)[0] == 0
+            with (
+                image.running(*start, *_composed("serve"), *here, **environment) as service,
+                image.running(*start, *_composed("worker"), **environment),
+            ):
+                url = f"http://127.0.0.1:{_port(service)}"
+                _, key = image.run(*start, "keys", "create", "me", **environment)
+                async with httpx.AsyncClient(headers={"x-api-key": key.strip()}, timeout=60) as caller:
+                    made = await caller.post(f"{url}/v3/videos", json=VIDEO)
+                    video = f"{url}/v3/videos/{made.json()['data']['video_id']}"
+                    link = await eventually(lambda: _finished(caller, video))
+                    assert (await caller.get(link)).content.startswith(b"\0\0\0")
+                service.send_signal(signal.SIGTERM)
+                assert service.wait(timeout=60) in {0, -signal.SIGTERM}
+
+
+def _composed(name: str) -> list[str]:
+    return Compose({}).command(name)
+
+
+async def _finished(caller: httpx.AsyncClient, video: str) -> str:
+    """The link to a video once it is completed."""
+    data = (await caller.get(video)).json()["data"]
+    assert data["status"] != "failed", data
+    return str(data["video_url"] or "")
 
 
 def _port(service: subprocess.Popen[str]) -> int:
