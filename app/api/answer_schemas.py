@@ -346,32 +346,3 @@ class WebhookEvent(Answer):
     event_type: str
     event_data: dict[str, Any]
     created_at: str
-
-
-class Alive(Answer):
-    status: Literal["ok"]
-
-
-class PausedAccount(Answer):
-    name: str
-    reason: str | None
-
-
-class Unknown(Answer):
-    kind: str
-    operation: str
-    name: str
-    times: int
-
-
-class Contract(Answer):
-    unknown: list[Unknown]
-    ignored_callbacks: dict[str, int]
-
-
-class Ready(Answer):
-    status: Literal["ready"]
-    simulated: bool
-    completion: Literal["polling", "callbacks"]
-    paused_accounts: list[PausedAccount]
-    contract: Contract

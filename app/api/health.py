@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col
 from starlette.responses import JSONResponse, Response
 
-from app.api import answer_schemas
+from app.api import health_schemas
 from app.api.dependencies import ContextDep
 from app.api.openapi import NO_KEY
 from app.database import DatabaseAway, SchemaBehind
@@ -21,13 +21,13 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 router = APIRouter()
 
 
-@router.get("/healthz", response_model=answer_schemas.Alive, openapi_extra=NO_KEY)
+@router.get("/healthz", response_model=health_schemas.Alive, openapi_extra=NO_KEY)
 async def alive() -> Response:
     """This process answers; a reason to restart it where it does not."""
     return JSONResponse({"status": "ok"})
 
 
-@router.get("/readyz", response_model=answer_schemas.Ready, openapi_extra=NO_KEY)
+@router.get("/readyz", response_model=health_schemas.Ready, openapi_extra=NO_KEY)
 async def ready(ctx: ContextDep) -> Response:
     """The database answers and its tables are current; a paused account, a full queue or news of HeyGen's is no reason
     to stop callers.
