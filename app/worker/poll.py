@@ -91,16 +91,23 @@ async def poll(ctx: Context, jobs: list[Job]) -> None:
     by_account: defaultdict[str, list[Job]] = defaultdict(list)
     for job in jobs:
         by_account[job.account_id].append(job)
-    for account_id, some in by_account.items():
-        ended, running = await _sort_out(ctx, ctx.connections[account_id], some)
-        await ctx.failpoint("poll.sorted")
-        await _give_back(ctx, running)
-        await ctx.failpoint("poll.returned")
-        places = asyncio.Semaphore(AT_ONCE)
-        async with asyncio.TaskGroup() as tasks:
-            for job in ended:
-                tasks.create_task(_ask_in_turn(ctx, job, places))
+    # All at once: an account whose HeyGen hangs keeps nobody else's waiting; nor does one that fails.
+    accounts = [_poll_account(ctx, account_id, some) for account_id, some in by_account.items()]
+    for failure in await asyncio.gather(*accounts, return_exceptions=True):
+        if failure is not None:
+            raise failure
     await ctx.failpoint("poll.recorded")
+
+
+async def _poll_account(ctx: Context, account_id: str, jobs: list[Job]) -> None:
+    ended, running = await _sort_out(ctx, ctx.connections[account_id], jobs)
+    await ctx.failpoint("poll.sorted")
+    await _give_back(ctx, running)
+    await ctx.failpoint("poll.returned")
+    places = asyncio.Semaphore(AT_ONCE)
+    async with asyncio.TaskGroup() as tasks:
+        for job in ended:
+            tasks.create_task(_ask_in_turn(ctx, job, places))
 
 
 async def _sort_out(ctx: Context, connection: Connection, jobs: list[Job]) -> tuple[list[Job], list[Job]]:

@@ -109,4 +109,11 @@ EDGE_MUTANTS = (
         "        if False:",
         f"{DOCTOR}::test_an_account_that_must_be_left_alone_is_not_asked[sqlite]",
     ),
+    without(
+        "one account that hangs keeps the others waiting",
+        "app/worker/poll.py",
+        "    for failure in await asyncio.gather(*accounts, return_exceptions=True):",
+        "    for failure in [await account for account in accounts]:",
+        "tests/worker/test_poll.py::test_an_account_whose_heygen_hangs_keeps_nobody_elses_waiting[sqlite]",
+    ),
 )

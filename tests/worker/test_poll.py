@@ -1,16 +1,21 @@
 """Asking HeyGen: seldom, in bulk, at once when a callback hints; its word counts, a callback's does not."""
 
+import asyncio
 import json
+from dataclasses import replace
 from datetime import timedelta
+from typing import cast
 
 import httpx
 import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
+from app.heygen.client import HeyGen
 from app.models import Account, Callback, Job, JobStatus
 from app.stored_request import StoredRequest
-from tests.factories import LOOK, VOICE
+from app.worker import poll
+from tests.factories import LOOK, VOICE, make_account, make_tenant, queue_job
 from tests.services import TLS
 from tests.worker.conftest import Bench
 
@@ -44,6 +49,48 @@ async def test_a_callback_makes_us_ask_at_once(bench: Bench) -> None:
     assert (job.status, job.completed_by) == (JobStatus.COMPLETED, "callback")
     assert reads(bench) == 1
     assert bench.calls("GET", "/v3/videos/statuses") == 0
+
+
+class Hanging:
+    """A HeyGen that takes a question and does not answer before it is let go."""
+
+    def __init__(self) -> None:
+        self.asked, self.let_go = asyncio.Event(), asyncio.Event()
+
+    async def video_statuses(self, heygen_ids: list[str]) -> dict[str, str]:
+        self.asked.set()
+        await self.let_go.wait()
+        return dict.fromkeys(heygen_ids, "processing")
+
+
+async def test_an_account_whose_heygen_hangs_keeps_nobody_elses_waiting(bench: Bench) -> None:
+    context, now = bench.context, bench.clock.now()
+    ((account_id, connection),) = context.connections.items()
+    other = await make_account(context.database, now)
+    bench.context = replace(context, connections={other.id: connection, account_id: connection})
+    neighbour = await make_tenant(context.database, other, now)
+    first = await queue_job(context.database, context.secrets, neighbour, now)
+    await bench.work()
+    await bench.queue()
+    await bench.work()
+    hanging = Hanging()
+    stuck = replace(connection, heygen=cast("HeyGen", hanging))
+    bench.context = replace(context, connections={other.id: stuck, account_id: connection})
+    bench.clock.advance(timedelta(minutes=2))
+    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+        claimed = sorted(await poll.claim(bench.context), key=lambda job: job.account_id != other.id)
+        assert len(claimed) == 2
+        context.wake.event("archive").clear()
+        polling = tasks.create_task(poll.poll(bench.context, claimed))
+        await hanging.asked.wait()
+        await context.wake.event("archive").wait()
+        assert (await bench.jobs())[1].status == JobStatus.COMPLETED
+        assert not polling.done()
+        hanging.let_go.set()
+    assert [(job.id == first.id, job.status) for job in await bench.jobs()] == [
+        (True, JobStatus.PROCESSING),
+        (False, JobStatus.COMPLETED),
+    ]
 
 
 async def test_forged_callbacks_change_nothing_and_cost_one_read_in_thirty_seconds(bench: Bench) -> None:
