@@ -3,6 +3,10 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC
+
+from sqlalchemy import select
+from sqlmodel import col
 
 from app import accounts, tenancy
 from app.accounts import EMBEDDED, NO_ACCOUNT, AccountUnknown, Offer
@@ -63,8 +67,21 @@ async def find_account(desk: Desk, name: str | None = None) -> Account:
 
 
 async def add_account(desk: Desk, offer: Offer, base_url: str | None) -> tuple[Account, bool]:
-    """Ask HeyGen whose key this is, and store it; True where only the key of a known account is new."""
+    """Ask HeyGen whose key this is, and store it; True where only the key of a known account is new.
+
+    Raises ValueError where the account of that name must not be called yet by HeyGen's own word. Whose account a key of
+    another name is only HeyGen can tell; a pause for a refused key is what a new one ends.
+    """
     url = http_url(base_url or desk.settings.heygen_base_url) or HEYGEN
+    now = desk.clock.now()
+    async with desk.database.begin() as session:
+        same = select(col(Account.gate_until)).where(
+            col(Account.name) == offer.name, col(Account.base_url) == url
+        )
+        gate_until = await session.scalar(same)
+    if gate_until is not None and gate_until > now:
+        until = gate_until.astimezone(UTC).isoformat(timespec="seconds")
+        raise ValueError(f"HeyGen wants {offer.name} left alone until {until}; try again then")
     identity = await accounts.identify(desk.database, url, offer.key)
     async with desk.database.begin() as session:
         return await accounts.store(session, identity, offer, desk.secrets, desk.clock.now())

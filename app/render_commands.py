@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC
 
 import httpx
 import typer
 from rich.table import Table
 
-from app import accounts
+from app import accounts, gates
 from app.accounts import EMBEDDED
 from app.console import err, out
 from app.desk import Desk, key_of
@@ -28,25 +29,32 @@ def unknown() -> None:
     After a backup was restored, these are what was ordered since it was made. Nothing is changed.
     """
 
-    async def read(desk: Desk) -> Table:
-        table = Table("account", "kind", "HeyGen's id", "title", "job", "status")
-        async with desk.database.begin() as session:
-            known = [
-                account for account, _ in await overview(session) if account.base_url != EMBEDDED.base_url
-            ]
-        for account in known:
-            key = key_of(desk, account)
-            if key is None:
-                err.print(f"{account.name} is not looked at: its key is not here.", soft_wrap=True)
-                continue
-            for orphan in await _found(desk, account, key):
-                of_job = (orphan.job_id or "unknown here", orphan.status or "")
-                table.add_row(account.name, orphan.kind, orphan.heygen_id, orphan.title, *of_job)
-        return table
-
-    table = beside(read)
+    table = beside(unknown_renders)
     out.print(table)
     err.print(f"Renders that no job holds: {table.row_count}.")
+
+
+async def unknown_renders(desk: Desk) -> Table:
+    """A row for each, of every account that may be asked; says which may not, and why."""
+    table = Table("account", "kind", "HeyGen's id", "title", "job", "status")
+    async with desk.database.begin() as session:
+        known = [account for account, _ in await overview(session) if account.base_url != EMBEDDED.base_url]
+        shut = await gates.shut(session, [account.id for account in known], desk.clock.now())
+    for account in known:
+        key = key_of(desk, account)
+        if key is None:
+            err.print(f"{account.name} is not looked at: its key is not here.", soft_wrap=True)
+            continue
+        if account.id in shut:
+            until = shut[account.id].astimezone(UTC).isoformat(timespec="seconds")
+            err.print(
+                f"{account.name} is not looked at: HeyGen is to be left alone until {until}.", soft_wrap=True
+            )
+            continue
+        for orphan in await _found(desk, account, key):
+            of_job = (orphan.job_id or "unknown here", orphan.status or "")
+            table.add_row(account.name, orphan.kind, orphan.heygen_id, orphan.title, *of_job)
+    return table
 
 
 async def _found(desk: Desk, account: Account, key: str) -> list[Orphan]:
@@ -59,6 +67,7 @@ async def _found(desk: Desk, account: Account, key: str) -> list[Orphan]:
         except TooMany:
             err.print(f"{account.name} has more: only the newest were looked at.", soft_wrap=True)
         except HeyGenError as error:
+            await gates.StoredGate(desk.database, desk.clock, account.id).met(error)
             err.print(f"{account.name} could not be read to its end ({error.reason}).", soft_wrap=True)
     return found
 

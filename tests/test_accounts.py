@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,10 @@ from app.connections import Connections
 from app.context import Context
 from app.database import Database
 from app.desk import Desk, add_account, find_account, where_key_is
+from app.governor import Told
 from app.main import Address, service
 from app.models import Account
+from app.render_commands import unknown_renders
 from app.secrets import Secrets
 from app.settings import Settings, read_settings
 from app.simulator.app import Options, Simulator
@@ -286,3 +289,26 @@ def test_what_cannot_be_a_key_of_heygen_is_refused_without_repeating_it(text: st
     with pytest.raises(KeyUnusable) as refused:
         accounts.usable(text)
     assert not text or text not in str(refused.value)
+
+
+async def test_no_command_asks_heygen_before_its_retry_after_has_passed(
+    desk: Desk, database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with heygens(tmp_path, 1) as ((simulator, url),):
+        account, _ = await add_account(desk, Offer("first", "key-1"), url)
+        async with database.begin() as session:
+            told = Told(timedelta(minutes=5))
+            await governor.gate(session, account.id, told, desk.clock.now(), lowers=False)
+        asked = len(simulator.requests())
+        assert (await unknown_renders(desk)).row_count == 0
+        assert "first is not looked at: HeyGen is to be left alone until" in capsys.readouterr().err
+        with pytest.raises(ValueError, match="wants first left alone until"):
+            await add_account(desk, Offer("first", "key-2"), url)
+        assert len(simulator.requests()) == asked
+        async with database.begin() as session:
+            await session.execute(update(Account).values(gate_until=None))
+        simulator.set_scenario("rate_limited", times=1, seconds=60, method="")
+        await unknown_renders(desk)
+        asked = len(simulator.requests())
+        await unknown_renders(desk)
+        assert len(simulator.requests()) == asked, "a 429 that a command meets is kept for all"

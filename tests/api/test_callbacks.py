@@ -333,7 +333,7 @@ async def test_it_is_answered_only_once_it_is_stored(context: Context, queued: J
 
     async with serving(replace(context, failpoint=hold)) as served:
         address = served.links.api_url + path(queued)
-        async with httpx.AsyncClient() as heygen, asyncio.TaskGroup() as tasks:
+        async with httpx.AsyncClient(verify=TLS, timeout=30) as heygen, asyncio.TaskGroup() as tasks:
             posted = tasks.create_task(heygen.post(address, json=SUCCESS))
             async with asyncio.timeout(10):
                 await reached.wait()

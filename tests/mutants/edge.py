@@ -3,6 +3,7 @@
 from tests.mutants.mutant import without
 
 REGISTERED = "tests/api/test_registered_callbacks.py"
+ACCOUNTS = "tests/test_accounts.py"
 DOCTOR = "tests/test_doctor.py"
 UNSURE = "tests/worker/test_unsure.py"
 
@@ -115,5 +116,19 @@ EDGE_MUTANTS = (
         "    for failure in await asyncio.gather(*accounts, return_exceptions=True):",
         "    for failure in [await account for account in accounts]:",
         "tests/worker/test_poll.py::test_an_account_whose_heygen_hangs_keeps_nobody_elses_waiting[sqlite]",
+    ),
+    without(
+        "a command reads before a Retry-After has passed",
+        "app/render_commands.py",
+        "        if account.id in shut:",
+        "        if False:",
+        f"{ACCOUNTS}::test_no_command_asks_heygen_before_its_retry_after_has_passed[sqlite]",
+    ),
+    without(
+        "a key is added before a Retry-After has passed",
+        "app/desk.py",
+        "    if gate_until is not None and gate_until > now:",
+        "    if False:",
+        f"{ACCOUNTS}::test_no_command_asks_heygen_before_its_retry_after_has_passed[sqlite]",
     ),
 )
