@@ -346,7 +346,7 @@ DELIVERIES_MUTANTS = (
     without(
         "a receiver that is gone is asked again",
         DELIVER_PY,
-        "elif status == GONE or again_at is None:",
+        "elif status == receivers.GONE or again_at is None:",
         "elif again_at is None:",
         f"{WEBHOOKS}::test_a_receiver_that_says_gone_is_left_alone",
     ),
@@ -360,15 +360,15 @@ DELIVERIES_MUTANTS = (
     without(
         "a receiver that is down gets no rest",
         DELIVER_PY,
-        "again_at = schedule.next_attempt(delivery.attempts, now, ctx.random.uniform(-1, 1))",
+        "again_at = schedule.next_attempt(failures, now, ctx.random.uniform(-1, 1))",
         "again_at = now + timedelta(seconds=5)",
         f"{WEBHOOKS}::test_a_receiver_that_was_down_gets_the_same_bytes_freshly_signed_on_schedule",
     ),
     without(
         "a delivery is never given up",
         DELIVER_PY,
-        "elif status == GONE or again_at is None:",
-        "elif status == GONE:",
+        "elif status == receivers.GONE or again_at is None:",
+        "elif status == receivers.GONE:",
         f"{CLAIMS}::test_a_receiver_that_never_answers_well_is_given_up_after_ten_attempts",
     ),
     without(
@@ -388,7 +388,8 @@ DELIVERIES_MUTANTS = (
     without(
         "one receiver takes every place",
         DELIVER_PY,
-        "                col(Delivery.tenant_id).notin_(busy),\n",
+        "                col(Delivery.tenant_id).notin_(under_way.busy_tenants()),\n"
+        "                col(Delivery.target).notin_(under_way.busy_endpoints()),\n",
         "",
         f"{WEBHOOKS}::test_a_receiver_that_hangs_takes_its_own_share_and_holds_up_nobody_else",
     ),

@@ -275,8 +275,8 @@ DOUBT_MUTANTS = (
     without(
         "a callback is believed",
         UNSURE_PY,
-        "if await search.confirms(ctx, job, candidate) and await _accept(",
-        "if await _accept(",
+        "if candidate is None or not await search.confirms(ctx, job, candidate):",
+        "if candidate is None:",
         f"{POLL}::test_a_forged_callback_in_doubt_cannot_give_the_job_a_strangers_video",
     ),
     without(
