@@ -147,6 +147,7 @@ class World:
 
     async def advance(self, by: float) -> None:
         """Let time pass; whoever's time comes goes on, and dead machines come back."""
+        self._note_bound_keys()
         end = self.seconds + by
         # What is on its way arrives in its own time, however long the step.
         while (soonest := min(self._arrivals(), default=end)) < end:
@@ -159,6 +160,11 @@ class World:
         await self.turns.release_due()
         self._compare_clocks()
         await self.turns.run("heygen", self.simulator.send_due_callbacks())
+
+    def _note_bound_keys(self) -> None:
+        """Remember what callers' keys stand for: after two days the service may forget them."""
+        rows = self.database.raw.execute("SELECT tenant_id, operation, key, resource_id FROM idempotency_keys")
+        self.bound |= {(tenant, operation, key): job_id for tenant, operation, key, job_id in rows}
 
     def _arrivals(self) -> list[float]:
         return [it.until for it in self.turns.standing if it.owner == "network"]

@@ -43,8 +43,6 @@ async def _simulate(seed: int, swarm: Swarm | None) -> Outcome:
         try:
             await world.settle_in()
             await Happenings(world).live()
-            # Callers' keys are forgotten after two days, and coming to rest may take longer.
-            world.bound = (await sources.read_tables(world.database)).bound
             await world.rest()
             return Outcome(
                 seed,
