@@ -31,6 +31,7 @@ WITHOUT = {
     "search.confirms": "a read; unsure.accepted follows where it tells something",
     "search._items": "reads; unsure.searched, unsure.accepted or tidy.asked follow",
     "strays._stray_assets": "reads",
+    "tidy._found": "reads; tidy.asked follows",
     "strays._stray_copies": "reads",
     "submit._claim_next": "ends in submit.claimed",
     "submit._set_aside": "puts a job off that was not sent, as the end of its lease does",
