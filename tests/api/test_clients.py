@@ -12,6 +12,7 @@ from app.models import Account
 from app.simulator.app import Simulator
 from tests.api.callers import (
     PHOTO,
+    PORTRAIT,
     VIDEO,
     caller,
     create_video,
@@ -43,6 +44,17 @@ async def test_fifty_readers_find_a_video_right_after_it_was_created(api: httpx.
     answers = await asyncio.gather(*(api.get(f"/v3/videos/{video_id}") for _ in range(50)))
     assert {answer.status_code for answer in answers} == {200}
     assert {answer.json()["data"]["status"] for answer in answers} == {"pending"}
+
+
+async def test_another_replica_finds_a_video_right_after_it_was_created(
+    context: Context, api: httpx.AsyncClient
+) -> None:
+    async with serving(context) as replica:
+        video_id = await create_video(api)
+        elsewhere = await asyncio.gather(
+            *(api.get(f"{replica.links.api_url}/v3/videos/{video_id}") for _ in range(50))
+        )
+    assert {answer.status_code for answer in elsewhere} == {200}
 
 
 async def test_waiting_costs_nothing_upstream_and_nothing_of_the_creates(
@@ -80,6 +92,38 @@ async def test_every_success_is_a_json_object(
         assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json"), answer.url
         assert answer.content.startswith(b"{")
     assert len(answers[-1].json()["data"]) == 2, "an encoded comma is a comma"
+
+
+# What the client's tables show of each list; whole seconds where its schema says integer.
+COLUMNS = {
+    "videos": ("id", "title", "status", "created_at"),
+    "avatars": ("id", "name", "looks_count", "created_at"),
+    "avatars/looks": ("id", "name", "avatar_type"),
+    "voices": ("voice_id", "name", "language", "gender"),
+    "webhooks/endpoints": ("endpoint_id", "url", "events", "status"),
+    "webhooks/event-types": ("event_type", "description"),
+    "webhooks/events": ("event_id", "event_type", "created_at"),
+    "assets?username=acme": ("id", "name", "type", "owner", "uploaded_at"),
+}
+
+
+async def test_every_list_fills_the_columns_that_the_client_shows(
+    api: httpx.AsyncClient, served: Context, clock: ManualClock
+) -> None:
+    await api.post("/v3/assets", files={"file": ("portrait.png", PHOTO.read_bytes())})
+    await api.post("/v3/avatars", json={"type": "photo", "name": "Sarah", "file": PORTRAIT})
+    endpoint = {"url": "https://hooks.example.com/heygen"}
+    assert (await api.post("/v3/webhooks/endpoints", json=endpoint)).status_code == 200
+    await create_video(api)
+    for _ in range(2):
+        await render(served, clock)
+    for path, columns in COLUMNS.items():
+        items = (await api.get(f"/v3/{path}")).json()["data"]
+        assert items, path
+        for item in items:
+            assert all(item[column] not in (None, "") for column in columns), (path, item)
+            whole = [column for column in ("looks_count", "uploaded_at") if column in columns]
+            assert all(isinstance(item[column], int) for column in whole), (path, item)
 
 
 async def test_a_video_that_reads_completed_can_be_downloaded_at_once_and_stays_as_it_is(
