@@ -63,7 +63,11 @@ CHECKS = (
             f"{LIMITS}::test_an_endless_body_is_not_read_for_ever",
         ),
     ),
-    Check(5, "A POST without body or type rotates a secret", (f"{HOOKS}::ROTATE",)),
+    Check(
+        5,
+        "A POST without body or type rotates a secret",
+        (f"{HOOKS}::test_a_create_and_a_rotation_happen_once_for_each_key",),
+    ),
     Check(
         6,
         "Slashes and dots inside an id lead nowhere else; nothing is redirected",
@@ -127,7 +131,14 @@ CHECKS = (
         "Every list fills the columns that the client shows; times are whole seconds",
         (f"{CLIENTS}::test_every_list_fills_the_columns_that_the_client_shows",),
     ),
-    Check(16, "A webhook endpoint's secret is shown once; its address is https", (f"{HOOKS}::SECRET",)),
+    Check(
+        16,
+        "A webhook endpoint's secret is shown once; its address is https",
+        (
+            f"{HOOKS}::test_an_endpoint_shows_its_secret_once_and_then_is_listed_changed_and_deleted",
+            f"{HOOKS}::test_an_address_must_be_public_and_https_as_heygen_says",
+        ),
+    ),
     Check(
         17,
         "Every error, of the framework too, is HeyGen's envelope",

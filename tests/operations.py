@@ -66,7 +66,6 @@ OPERATIONS = (
         ("GET /v3/assets/batches/{batch_id}", OURS),
         ("GET /v3/assets/statuses", OURS),
     ),
-    *_area("Assets", PASSED_ON, ("GET /v3/assets/search", "HeyGen's library of pictures, cached")),
     *_area(
         "Avatars",
         SERVED,

@@ -46,7 +46,7 @@ ACCOUNTS_MUTANTS = (
     ),
     Mutant(
         "the wait for a connection shifts the clock",
-        "app/main.py",
+        "app/database_clock.py",
         (
             ("        before = clock.elapsed()\n", ""),
             (

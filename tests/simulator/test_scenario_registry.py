@@ -9,6 +9,7 @@ from tests.simulator import (
     test_novelties,
     test_scenes,
     test_twins,
+    test_voices,
     test_webhooks,
 )
 from tests.simulator.scenes import SHOWN
@@ -16,7 +17,7 @@ from tests.simulator.scenes import SHOWN
 
 def test_every_scenario_is_shown_by_a_test() -> None:
     shown_in = [test_create_scenarios, test_later_scenarios, test_scenes, test_twins, test_webhooks]
-    assert all([*shown_in, test_novelties])  # importing them filled SHOWN
+    assert all([*shown_in, test_novelties, test_voices])  # importing them filled SHOWN
     assert set(REGISTRY) == SHOWN
 
 
