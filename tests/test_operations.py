@@ -5,6 +5,8 @@ import re
 import httpx
 import pytest
 
+from app.api import answer_schemas, health_schemas
+from app.api.openapi import BODIES
 from tests.api.callers import error_of
 from tests.api.test_routes import ROUTES
 from tests.client_checks import CHECKS, Check
@@ -88,3 +90,13 @@ def test_each_demand_of_a_client_has_tests_that_there_are(check: Check) -> None:
     for test in check.tests:
         file, _, name = test.partition("::")
         assert name in functions(file), f"{test} is not there"
+
+
+def test_no_answer_has_the_name_of_a_request() -> None:
+    bodies = {body.__name__ for body in BODIES}
+    answers = {
+        name
+        for name, model in {**vars(answer_schemas), **vars(health_schemas)}.items()
+        if isinstance(model, type)
+    }
+    assert not bodies & answers, "one would stand for the other in the document"

@@ -90,7 +90,7 @@ class Announced(Answer):
     status: Literal["pending_upload"]
 
 
-class AnnouncedBatch(Answer):
+class BatchAnnounced(Answer):
     batch_id: str
     items: list[Announced]
 

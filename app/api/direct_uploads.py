@@ -61,7 +61,7 @@ async def announce(request: Request, ctx: ContextDep, caller: CallerDep, once: O
 
 @router.post(
     "/direct-uploads/batches",
-    response_model=answer_schemas.One[answer_schemas.AnnouncedBatch],
+    response_model=answer_schemas.One[answer_schemas.BatchAnnounced],
     openapi_extra=creates(AnnouncedBatch),
 )
 async def announce_batch(request: Request, ctx: ContextDep, caller: CallerDep, once: OnceDep) -> Response:
