@@ -26,7 +26,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="A durable re
 app.add_typer(desk_commands.tenants, name="tenants")
 app.add_typer(desk_commands.keys, name="keys")
 app.add_typer(account_commands.accounts, name="accounts")
-app.add_typer(grant_commands.grants, name="grants")
+app.add_typer(grant_commands.commands, name="grants")
 app.add_typer(render_commands.renders, name="renders")
 app.command()(doctor)
 

@@ -6,33 +6,33 @@ import typer
 from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import tenancy
+from app import grants, tenancy
 from app.console import err, out
 from app.desk import Desk
 from app.desk_commands import beside
 from app.models import GrantKind, Tenant
 
-grants = typer.Typer(no_args_is_help=True, help="Private looks, groups and voices that a tenant may use.")
+commands = typer.Typer(no_args_is_help=True, help="Private looks, groups and voices that a tenant may use.")
 
 TenantName = Annotated[str, typer.Argument(metavar="TENANT", help="Name or id of the tenant.")]
 Kind = Annotated[GrantKind, typer.Argument(help="A group covers its looks.")]
 HeyGenId = Annotated[str, typer.Argument(metavar="HEYGEN_ID", help="Its id at HeyGen.")]
 
 
-@grants.command("add")
+@commands.command("add")
 def add_grant(tenant: TenantName, kind: Kind, heygen_id: HeyGenId) -> None:
     """Let a tenant see and use a private thing of its HeyGen account."""
 
     async def add(desk: Desk) -> bool:
         async with desk.database.begin() as session:
             found = await _tenant(session, tenant)
-            return await tenancy.grant(session, found, kind, heygen_id, desk.clock.now())
+            return await grants.grant(session, found, kind, heygen_id, desk.clock.now())
 
     new = beside(add)
     err.print(f"{tenant} may use the {kind} {heygen_id}{'' if new else ' already'}.")
 
 
-@grants.command("list")
+@commands.command("list")
 def list_grants(
     tenant: Annotated[
         str | None, typer.Argument(metavar="[TENANT]", help="Name or id of the tenant.")
@@ -45,20 +45,20 @@ def list_grants(
         async with desk.database.begin() as session:
             only = (await _tenant(session, tenant)).id if tenant is not None else None
             names = {it.id: it.name for it in await tenancy.list_tenants(session)}
-            for row in await tenancy.list_grants(session, only):
+            for row in await grants.list_granted(session, only):
                 table.add_row(names[row.tenant_id], row.kind, row.heygen_id, row.created_at.isoformat())
         return table
 
     out.print(beside(read))
 
 
-@grants.command("remove")
+@commands.command("remove")
 def remove_grant(tenant: TenantName, kind: Kind, heygen_id: HeyGenId) -> None:
     """Take a grant back; what was ordered already is still made."""
 
     async def remove(desk: Desk) -> bool:
         async with desk.database.begin() as session:
-            return await tenancy.revoke_grant(session, await _tenant(session, tenant), kind, heygen_id)
+            return await grants.revoke(session, await _tenant(session, tenant), kind, heygen_id)
 
     if not beside(remove):
         err.print(f"{tenant} has no grant of the {kind} {heygen_id}.")

@@ -1,16 +1,88 @@
-"""Who may see which of a HeyGen account's private things: whoever made them, whom an operator granted them, and who sees
-the whole account what no other tenant made."""
+"""Who may see and use which of a HeyGen account's private things.
 
-from collections.abc import Collection
+That is whoever made them, whom an operator granted them, and who sees the whole account what no other tenant made.
+"""
+
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any, Protocol
 
-from sqlalchemy import delete, select
+from sqlalchemy import Select, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.models import Grant, GrantKind
+from app.models import Grant, GrantKind, Tenant
 from app.tenancy import Caller
+
+
+class Holder(Protocol):
+    """Whose grants: a caller, a tenant's row or a job are such."""
+
+    @property
+    def tenant_id(self) -> str: ...
+
+    @property
+    def account_id(self) -> str: ...
+
+
+async def list_granted(session: AsyncSession, tenant_id: str | None = None) -> Sequence[Grant]:
+    """What all tenants were granted, or one, beside what they made themselves; by tenant, kind and id."""
+    rows = select(Grant).where(col(Grant.owned).is_(False))
+    if tenant_id is not None:
+        rows = rows.where(col(Grant.tenant_id) == tenant_id)
+    order = (col(Grant.tenant_id), col(Grant.kind), col(Grant.heygen_id))
+    return (await session.scalars(rows.order_by(*order))).all()
+
+
+async def grant(
+    session: AsyncSession, tenant: Tenant, kind: GrantKind, heygen_id: str, now: datetime
+) -> bool:
+    """Let a tenant see and use a private thing of its account; False where it may already."""
+    if await session.get(Grant, (tenant.id, tenant.account_id, kind, heygen_id)) is not None:
+        return False
+    session.add(
+        Grant(
+            tenant_id=tenant.id,
+            account_id=tenant.account_id,
+            kind=kind,
+            heygen_id=heygen_id,
+            created_at=now,
+        )
+    )
+    await session.flush()
+    return True
+
+
+async def revoke(session: AsyncSession, tenant: Tenant, kind: GrantKind, heygen_id: str) -> bool:
+    """Take a grant back; False where there was none. What was ordered before is still made."""
+    given = await session.get(Grant, (tenant.id, tenant.account_id, kind, heygen_id))
+    if given is None or given.owned:
+        return False
+    await session.delete(given)
+    await session.flush()
+    return True
+
+
+async def covers_look(
+    session: AsyncSession, holder: Holder, heygen_id: str, heygen_group_id: str | None
+) -> bool:
+    """Whether a look of HeyGen's was granted, by itself or with its group."""
+    it = (col(Grant.kind) == GrantKind.LOOK) & (col(Grant.heygen_id) == heygen_id)
+    its_group = (col(Grant.kind) == GrantKind.GROUP) & (col(Grant.heygen_id) == heygen_group_id)
+    return await session.scalar(_of(holder).where(it | its_group).limit(1)) is not None
+
+
+async def covers(session: AsyncSession, holder: Holder, kind: GrantKind, heygen_id: str) -> bool:
+    """Whether this very thing was granted."""
+    same = (col(Grant.kind) == kind, col(Grant.heygen_id) == heygen_id)
+    return await session.scalar(_of(holder).where(*same)) is not None
+
+
+async def granted_ids(session: AsyncSession, holder: Holder, kind: GrantKind) -> Sequence[str]:
+    """HeyGen's ids of what was granted of a kind, in order."""
+    rows = _of(holder).where(col(Grant.kind) == kind).order_by(col(Grant.heygen_id))
+    return (await session.scalars(rows)).all()
 
 
 async def may_see(
@@ -57,13 +129,6 @@ async def has_any(session: AsyncSession, caller: Caller, kind: GrantKind) -> boo
     return await session.scalar(rows.limit(1)) is not None
 
 
-async def granted(
-    session: AsyncSession, tenant_id: str, account_id: str, kind: GrantKind, heygen_id: str
-) -> bool:
-    """Whether the tenant made this thing, or was granted it."""
-    return await session.get(Grant, (tenant_id, account_id, kind, heygen_id)) is not None
-
-
 async def own(
     session: AsyncSession, caller: Caller, kind: GrantKind, heygen_ids: Collection[str], now: datetime
 ) -> None:
@@ -94,4 +159,10 @@ async def forget(session: AsyncSession, account_id: str, kind: GrantKind, heygen
             col(Grant.kind) == kind,
             col(Grant.heygen_id) == heygen_id,
         )
+    )
+
+
+def _of(holder: Holder) -> Select[Any]:
+    return select(col(Grant.heygen_id)).where(
+        col(Grant.tenant_id) == holder.tenant_id, col(Grant.account_id) == holder.account_id
     )

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from uuid_utils.compat import uuid7
 
-from app.models import Account, ApiKey, Grant, GrantKind, Tenant, WebhookSecret
+from app.models import Account, ApiKey, Tenant, WebhookSecret
 from app.secrets import Secrets, digest, new_api_key, new_webhook_secret, parse_api_key, same
 
 USED_EVERY = timedelta(minutes=5)
@@ -132,41 +132,3 @@ async def revoke_key(session: AsyncSession, key_id: str, now: datetime) -> bool:
         .returning(col(ApiKey.id))
     )
     return ended is not None
-
-
-async def list_grants(session: AsyncSession, tenant_id: str | None = None) -> Sequence[Grant]:
-    """What all tenants were granted, or one, beside what they made themselves; by tenant, kind and id."""
-    rows = select(Grant).where(col(Grant.owned).is_(False))
-    if tenant_id is not None:
-        rows = rows.where(col(Grant.tenant_id) == tenant_id)
-    order = (col(Grant.tenant_id), col(Grant.kind), col(Grant.heygen_id))
-    return (await session.scalars(rows.order_by(*order))).all()
-
-
-async def grant(
-    session: AsyncSession, tenant: Tenant, kind: GrantKind, heygen_id: str, now: datetime
-) -> bool:
-    """Let a tenant see and use a private thing of its account; False where it may already."""
-    if await session.get(Grant, (tenant.id, tenant.account_id, kind, heygen_id)) is not None:
-        return False
-    session.add(
-        Grant(
-            tenant_id=tenant.id,
-            account_id=tenant.account_id,
-            kind=kind,
-            heygen_id=heygen_id,
-            created_at=now,
-        )
-    )
-    await session.flush()
-    return True
-
-
-async def revoke_grant(session: AsyncSession, tenant: Tenant, kind: GrantKind, heygen_id: str) -> bool:
-    """Take a grant back; False where there was none. What was ordered before is still made."""
-    grant = await session.get(Grant, (tenant.id, tenant.account_id, kind, heygen_id))
-    if grant is None or grant.owned:
-        return False
-    await session.delete(grant)
-    await session.flush()
-    return True

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from app import avatar_grants
+from app import grants
 from app.api.two_phases import Theirs, chained
 from app.api.upstream import connection_of, reading, shown
 from app.context import Context
@@ -55,7 +55,7 @@ async def _ids(ctx: Context, caller: Caller, kind: GrantKind) -> Sequence[str]:
     if caller.account_wide:
         return ()
     async with ctx.database.begin() as session:
-        return await avatar_grants.granted_ids(session, caller, kind)
+        return await grants.granted_ids(session, caller, kind)
 
 
 def _singly(

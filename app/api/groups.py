@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from app import avatar_grants
+from app import grants
 from app.api import answer_schemas, own_looks
 from app.api.answers import Limit50, data, read_limit
 from app.api.dependencies import CallerDep, ContextDep
@@ -61,7 +61,7 @@ async def group_at_heygen(
     """A group that is not the caller's own row; raises NotFound and, where it may be seen but not changed, Forbidden."""
     missing = NotFound.avatar_group(group_id)
     async with ctx.database.begin() as session:
-        granted = await avatar_grants.covers(session, caller, GrantKind.GROUP, group_id)
+        granted = await grants.covers(session, caller, GrantKind.GROUP, group_id)
     with reading(missing):
         catalog = connection_of(ctx, caller).catalog
         if not caller.account_wide and not granted:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from app import avatar_grants
+from app import grants
 from app.api import answer_schemas, own_looks
 from app.api.answers import Limit50, data, read_limit
 from app.api.dependencies import CallerDep, ContextDep
@@ -68,7 +68,7 @@ async def look_at_heygen(
     with reading(missing):
         look = await connection_of(ctx, caller).catalog.look(look_id)
     async with ctx.database.begin() as session:
-        granted = await avatar_grants.covers_look(session, caller, look.id, look.group_id)
+        granted = await grants.covers_look(session, caller, look.id, look.group_id)
         held = await own_looks.held_looks(session, caller.account_id, [look.raw])
     # Only private looks have a status.
     if not granted and (held or (look.status is not None and not caller.account_wide)):

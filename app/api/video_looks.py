@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app import avatar_grants, grants
+from app import grants
 from app.context import Context
 from app.database import portions
 from app.errors import ApiError, InvalidParameter, NotFound
@@ -123,7 +123,7 @@ def _own(look: Look, making: Job, caller: Caller, named: str) -> LookFacts:
 async def _granted(session: AsyncSession, caller: Caller, look: Look) -> bool:
     """Whether another tenant's look was granted to this one, by HeyGen's ids."""
     group = await session.get_one(Group, look.group_id)
-    return await avatar_grants.covers_look(session, caller, look.heygen_look_id or "", group.heygen_group_id)
+    return await grants.covers_look(session, caller, look.heygen_look_id or "", group.heygen_group_id)
 
 
 async def _look(ctx: Context, caller: Caller, avatar_id: str) -> LookFacts:
@@ -138,7 +138,7 @@ async def _look(ctx: Context, caller: Caller, avatar_id: str) -> LookFacts:
         return LookFacts(unchecked=not caller.account_wide)
     if look.status is not None and not caller.account_wide:  # only private looks have a status
         async with ctx.database.begin() as session:
-            if not await avatar_grants.covers_look(session, caller, look.id, look.group_id):
+            if not await grants.covers_look(session, caller, look.id, look.group_id):
                 return missing
     if schemas.look_state(look) == "failed":
         return LookFacts(refusal=unusable(look.error_message or "This avatar could not be made."))

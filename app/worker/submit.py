@@ -10,7 +10,7 @@ from sqlalchemy.exc import NoResultFound
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app import avatar_grants, gates, governor, grants, lifecycle
+from app import gates, governor, grants, lifecycle
 from app.context import Context
 from app.database import DatabaseAway
 from app.heygen.errors import HeyGenError, NotSent
@@ -206,9 +206,7 @@ async def _usable(ctx: Context, job: Job, kind: str, heygen_id: str) -> bool:
             if not is_private_voice(await catalog.voice(heygen_id)):
                 return True
             async with ctx.database.begin() as session:
-                return await grants.granted(
-                    session, job.tenant_id, job.account_id, GrantKind.VOICE, heygen_id
-                )
+                return await grants.covers(session, job, GrantKind.VOICE, heygen_id)
         look = await catalog.look(heygen_id)
     except NotThere:
         return False
@@ -216,7 +214,7 @@ async def _usable(ctx: Context, job: Job, kind: str, heygen_id: str) -> bool:
     if look.status is None:
         return True
     async with ctx.database.begin() as session:
-        return await avatar_grants.covers_look(session, job, look.id, look.group_id)
+        return await grants.covers_look(session, job, look.id, look.group_id)
 
 
 async def _send(ctx: Context, job: Job, intent: Intent) -> None:

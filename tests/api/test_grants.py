@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from app import tenancy
+from app import grants, tenancy
 from app.context import Context
 from app.models import Account, GrantKind
 from app.simulator.app import Simulator
@@ -25,9 +25,9 @@ async def grant(served: Context, name: str, kind: GrantKind, *heygen_ids: str, t
         assert tenant is not None
         for heygen_id in heygen_ids:
             if take:
-                assert await tenancy.revoke_grant(session, tenant, kind, heygen_id)
+                assert await grants.revoke(session, tenant, kind, heygen_id)
             else:
-                assert await tenancy.grant(session, tenant, kind, heygen_id, served.clock.now())
+                assert await grants.grant(session, tenant, kind, heygen_id, served.clock.now())
 
 
 async def five_looks(direct: httpx.AsyncClient) -> list[dict[str, Any]]:

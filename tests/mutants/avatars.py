@@ -7,7 +7,7 @@ GRANTS = "tests/api/test_grants.py"
 TWINS = "tests/api/test_twins.py"
 
 CONSENTS_PY = "app/worker/consents.py"
-GRANTS_PY = "app/avatar_grants.py"
+GRANTS_PY = "app/grants.py"
 GROUPS_PY = "app/api/groups.py"
 LIFECYCLE_PY = "app/lifecycle.py"
 LOOKS_PY = "app/api/looks.py"
