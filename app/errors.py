@@ -100,6 +100,10 @@ class NotFound(ApiError):
     default_code = "not_found"
 
     @classmethod
+    def path(cls) -> NotFound:
+        return cls("Greenroom does not serve this HeyGen path")
+
+    @classmethod
     def video(cls, video_id: str) -> NotFound:
         return cls(f"Video {shown(video_id)} not found", code="video_not_found")
 

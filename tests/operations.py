@@ -66,6 +66,7 @@ OPERATIONS = (
         ("GET /v3/assets/batches/{batch_id}", OURS),
         ("GET /v3/assets/statuses", OURS),
     ),
+    *_refused("Assets", "HeyGen's library of stock pictures: search it at HeyGen", "GET /v3/assets/search"),
     *_area(
         "Avatars",
         SERVED,

@@ -165,6 +165,14 @@ async def test_accounts_are_added_with_their_keys_and_tenants_pinned_to_them(tmp
         )
         assert re.search(r"studio\W+simulator\W+stored\W+0\W+3\b", listed)
         assert re.search(r"films\W+studio\W+5\W+2\b", tenants)
+
+        granted = ("films", "voice", "5e1a0000000000000000000000000001")
+        await said_by(tmp_path, "grants", "add", *granted, **here)
+        held, _ = await said_by(tmp_path, "grants", "list", "films", **here)
+        assert re.search(r"films\W+voice\W+5e1a0000000000000000000000000001", held)
+        await said_by(tmp_path, "grants", "remove", *granted, **here)
+        assert "voice" not in (await said_by(tmp_path, "grants", "list", "films", **here))[0]
+        await refusal(1, tmp_path, "grants", "remove", *granted, **here)
         assert "canary" not in listed + tenants + again.log
 
         async def billed() -> bool:

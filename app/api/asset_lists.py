@@ -19,12 +19,19 @@ from app.api.dependencies import CallerDep, ContextDep
 from app.api.two_phases import Listing, Ours, Theirs
 from app.api.upstream import connection_of, reading
 from app.context import Context
+from app.errors import NotFound
 from app.models import Account, Asset, AssetUpload
 from app.tenancy import Caller
 
 EMPTY_PAGES = 10  # of HeyGen's that show nothing but ours, asked for at once
 
 router = APIRouter()
+
+
+@router.get("/v3/assets/search", include_in_schema=False)
+async def search_assets(caller: CallerDep) -> Response:  # noqa: ARG001 (a key is needed all the same)
+    """HeyGen's library of stock pictures, which is not served: without this it would be taken for an asset's id."""
+    raise NotFound.path()
 
 
 @router.get("/v3/assets", response_model=answer_schemas.Page[answer_schemas.Asset])

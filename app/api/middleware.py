@@ -211,6 +211,4 @@ def _from_framework(error: HTTPException, request: Request) -> ApiError:
 
 def _unknown_path(path: str) -> NotFound:
     heygen = re.match(r"/+v3(/|$)", path)
-    return NotFound(
-        "Greenroom does not serve this HeyGen path" if heygen else "There is nothing at this path."
-    )
+    return NotFound.path() if heygen else NotFound("There is nothing at this path.")
