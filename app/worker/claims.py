@@ -57,7 +57,8 @@ async def take_due(
     due = (
         select(col(Job.id))
         .where(*conditions, served(ctx), col(Job.due_at) <= before, free)
-        .order_by(col(Job.due_at))
+        # Many are due at one instant where their account was shut: the first come goes first, on any database.
+        .order_by(col(Job.due_at), col(Job.id))
         .limit(limit)
         .with_for_update(skip_locked=True)
         .cte("due")  # a subquery could run more than once, and lock more rows than the limit

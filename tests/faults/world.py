@@ -28,7 +28,7 @@ LEASE = 18.0  # seconds: the shortest that a create of three seconds allows
 CAP = 12  # slots of our account; HeyGen would take many more
 LOOK_EVERY = 0.4  # seconds between two looks at what is still to be done
 LONGEST_STEP = 300.0  # seconds that the clocks are moved on at most, each time something is still to be done
-SETTLES_WITHIN = 120.0
+SETTLES_WITHIN = 300.0  # over a bad network a file may fail so often that its next tries are six hours apart
 
 Before = Callable[[str], AbstractAsyncContextManager[str]]
 """Puts something in front of an address; answers its own."""
