@@ -5,9 +5,10 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
+from sqlmodel import col
 
-from app.models import Delivery, DeliveryStatus, JobStatus
+from app.models import Delivery, DeliveryStatus, Job, JobStatus
 from app.worker import deliver, expire, poll, submit, unsure
 from tests.services import Receiver
 from tests.worker.conftest import Bench
@@ -37,6 +38,19 @@ async def test_a_video_canceled_before_its_repeat_is_not_sent_again(bench: Bench
     await unsure.resolve(bench.context, claimed)
     assert bench.calls("POST", "/v3/videos") == 1
     assert bench.renders() == 0
+
+
+async def test_jobs_that_are_due_at_one_instant_are_taken_in_the_order_they_came(bench: Bench) -> None:
+    bench.simulator.set_scenario("unavailable_before_accept", times=5)
+    jobs = await bench.queue(5)
+    await bench.work()
+    bench.clock.advance(timedelta(seconds=10))
+    async with bench.context.database.begin() as session:
+        for job in reversed(jobs):
+            due = update(Job).where(col(Job.id) == job.id).values(due_at=bench.clock.now())
+            await session.execute(due)
+    claimed = [await unsure.claim(bench.context) for _ in jobs]
+    assert [it and it.job.id for it in claimed] == [job.id for job in jobs]
 
 
 async def test_a_sender_at_work_is_left_alone(bench: Bench) -> None:
