@@ -43,8 +43,7 @@ UNDESCRIBED = {
     for it in OPERATIONS
     if it.verdict != REFUSED
     and (
-        it.area == "Webhooks"
-        or (it.area == "Voices" and (it.method != "GET"))
+        (it.area == "Voices" and (it.method != "GET"))
         or (it.area == "Assets" and re.search("batches|complete|statuses|direct", it.path))
     )
 }

@@ -106,6 +106,14 @@ LATER = (
             ("POST /v3/avatars answer", "$.data.avatar_item.avatar_type"),
         )
     ),
+    *(
+        Later(part, path, "enum", ("batch.finished",).__contains__, "no batches")
+        for part, path in (
+            ("POST /v3/webhooks/endpoints request", "$.events[*]"),
+            ("PATCH /v3/webhooks/endpoints/{endpoint_id} request", "$.events[*]"),
+            ("GET /v3/webhooks/events query", "$.event_type"),
+        )
+    ),
 )
 LATER_OPERATIONS = {
     ("GET", "/v3/assets"): "assets could only be uploaded",

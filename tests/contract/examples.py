@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from tests.contract import webhook_examples as hooks
+
 LINK = {"type": "url", "url": "https://example.com/portrait.jpg"}
 ASSET_ID = {"type": "asset_id", "asset_id": "a1"}
 INLINE = {"type": "base64", "media_type": "image/png", "data": "aGk="}
@@ -155,6 +157,7 @@ REQUESTS: list[tuple[str, str, Any]] = [
     (*CONSENT, {"reroute_url": "https://example.com", "consent_text": "x" * 1000, "consent_video": ASSET_ID}),
     (*CONSENT, {"reroute_url": None}),
     (*UPLOAD, {"file": b"\x89PNG"}),
+    *hooks.REQUESTS,
 ]
 READS = [
     "/v3/assets?username=me&folder_id=&limit=100&token=t",
@@ -170,6 +173,7 @@ READS = [
     "/v3/videos/batches/b1?limit=100&token=t",
     "/v3/videos/statuses?video_ids=v1%2Cv2&batch_ids=b1",
     "/v3/users/me",
+    *hooks.READS,
 ]
 
 # What is answered
@@ -301,6 +305,7 @@ ANSWERS: list[tuple[str, str, Any]] = [
     ("GET", "/v3/users/me", {"data": OWNER | WALLET}),
     ("GET", "/v3/users/me", {"data": OWNER | PLAN}),
     ("GET", "/v3/users/me", {"data": OWNER | {"billing_type": "usage_based", "usage_based": USAGE}}),
+    *hooks.ANSWERS,
 ]
 
 ERROR = {

@@ -3,6 +3,7 @@
 from typing import Any
 
 from tests.contract import examples as ok
+from tests.contract import webhook_examples as hooks
 
 ONE_AUDIO = "Exactly one of script, audio_url and audio_asset_id"
 Message = tuple[str, str, Any]
@@ -158,6 +159,7 @@ REFUSED_REQUESTS: list[tuple[Message, str]] = [
         for limit in (0, 51)
     ),
     *((get(f"/v3/assets?username=me&limit={limit}"), "$.limit") for limit in (0, 101)),
+    *hooks.REFUSED_REQUESTS,
 ]
 
 
@@ -228,4 +230,5 @@ REFUSED_ANSWERS: list[tuple[tuple[str, int, Any], str]] = [
     (("/v3/videos/v1", 429, refusal() | {"data": None}), "False schema"),
     (("/v3/videos/v1", 400, refusal(code="InvalidParameter")), "$.error.code"),
     (("/v3/videos/v1", 400, refusal(code=400)), "$.error.code"),
+    *hooks.REFUSED_ANSWERS,
 ]

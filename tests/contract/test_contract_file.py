@@ -9,6 +9,7 @@ from jsonschema import Draft202012Validator
 
 from tests.contract import examples as ok
 from tests.contract import variations
+from tests.contract import webhook_examples as hooks
 from tests.contract.contract import Operation, ours
 from tests.contract.refusals import REFUSED_ANSWERS, REFUSED_REQUESTS, Message, get
 
@@ -27,6 +28,11 @@ OPERATIONS = {
     "/v3/videos/batches": "POST",
     "/v3/videos/batches/{batch_id}": "GET",
     "/v3/videos/statuses": "GET",
+    "/v3/webhooks/endpoints": "POST GET",
+    "/v3/webhooks/endpoints/{endpoint_id}": "PATCH DELETE",
+    "/v3/webhooks/endpoints/{endpoint_id}/rotate-secret": "POST",
+    "/v3/webhooks/event-types": "GET",
+    "/v3/webhooks/events": "GET",
     "/v3/users/me": "GET",
 }
 PAGE = "data has_more next_token "
@@ -68,6 +74,7 @@ NEEDED = (
     IDENTITY + "data.wallet data.wallet.currency data.wallet.auto_reload.enabled",
     IDENTITY + "data.subscription data.subscription.plan data.subscription.credits",
     IDENTITY + "data.usage_based",
+    *hooks.NEEDED,
 )
 MARK = "watermark.image watermark.image.type watermark.image.url "
 BACKGROUND = "background.type background.value "
@@ -104,6 +111,7 @@ NEEDED_OF_CALLERS: list[tuple[Message, str]] = [
     ((*ok.AVATARS, ok.PROMPT | {"reference_images": None}), "type name prompt"),
     ((*ok.RENAME, {"name": "Sarah"}), "name"),
     ((*ok.UPLOAD, {"file": b""}), "file"),
+    *hooks.NEEDED_OF_CALLERS,
 ]
 
 
@@ -143,7 +151,7 @@ def test_every_operation_is_whole(operation: Operation) -> None:
     assert set(described["responses"]) == {"200", "4XX", "5XX"}
 
 
-@pytest.mark.parametrize(("method", "path", "body"), [*ok.REQUESTS, *map(get, ok.READS)])
+@pytest.mark.parametrize(("method", "path", "body"), [*ok.REQUESTS, hooks.EVERYTHING, *map(get, ok.READS)])
 def test_a_right_request_has_no_fault(method: str, path: str, body: object) -> None:
     assert ours().request_faults(method, path, body) == []
 

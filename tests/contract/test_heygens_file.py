@@ -9,6 +9,7 @@ import pytest
 
 from tests.contract import examples as ok
 from tests.contract import variations
+from tests.contract import webhook_examples as hooks
 from tests.contract.contract import LATER, LATER_OPERATIONS, Contract, heygens, ours
 from tests.contract.refusals import REFUSED_ANSWERS, REFUSED_REQUESTS, get
 
@@ -20,6 +21,8 @@ NEWER_REQUESTS = [
     (*ok.AVATARS, ok.PHOTO | {"type": "digital_twin"}),
     (*ok.AVATARS, ok.PROMPT),
     get("/v3/avatars/looks?avatar_type=digital_twin"),
+    *((*them, {"url": hooks.URL, "events": ["batch.finished"]}) for them in (hooks.REGISTER, hooks.CHANGE)),
+    get("/v3/webhooks/events?event_type=batch.finished"),
 ]
 NEWER_ANSWERS = [
     ("GET", "/v3/avatars/looks", ok.page(ok.LOOK)),

@@ -35,7 +35,25 @@ STUDIO = {
 FAILING = VIDEO | {"script": "[[fail: rendering_failed]] Hello."}
 NOBODY = "0" * 32
 
+HOOK = {"url": "https://example.com/hook", "events": ["avatar_video.success"]}
+
 NOT_SERVED = {"GET /v3/assets"}
+
+
+async def keep_endpoints(client: httpx.AsyncClient) -> None:
+    """All that is done with webhook endpoints and events."""
+    made = (await client.post("/v3/webhooks/endpoints", json=HOOK)).json()["data"]
+    one = f"/v3/webhooks/endpoints/{made['endpoint_id']}"
+    await client.post("/v3/webhooks/endpoints", json=HOOK | {"events": None})
+    await client.get("/v3/webhooks/endpoints?limit=1")
+    await client.patch(one, json={"events": ["avatar_video.fail"]})
+    rotated = (await client.post(f"{one}/rotate-secret")).json()["data"]
+    assert rotated["secret"] != made["secret"]
+    await client.get("/v3/webhooks/event-types")
+    told = (await client.get("/v3/webhooks/events?limit=1")).json()
+    assert told["data"], "there is an event to show"
+    await client.get(f"/v3/webhooks/events?event_type=avatar_video.success&token={told['next_token']}")
+    await client.delete(one)
 
 
 async def photo() -> AsyncIterator[bytes]:
@@ -81,8 +99,9 @@ async def test_our_client_and_the_simulator_keep_the_contract(
     async with at_heygen(heygen_url) as direct:
         direct.event_hooks["response"].append(exchanges.keep)
         batch = (await direct.post("/v3/videos/batches", json={"videos": [VIDEO], "title": "One"})).json()
-    batch_id = batch["data"]["batch_id"]
-    clock.advance(timedelta(minutes=10))
+        batch_id = batch["data"]["batch_id"]
+        clock.advance(timedelta(minutes=10))
+        await keep_endpoints(direct)
     await heygen.video_statuses([video.id for video in made])
     for video in made:
         assert (await heygen.get_video(video.id)).status == "completed"
@@ -121,6 +140,13 @@ async def test_our_client_and_the_simulator_keep_the_contract(
         "GET /v3/videos/statuses",
         "GET /v3/videos/{video_id}",
         "DELETE /v3/videos/{video_id}",
+        "POST /v3/webhooks/endpoints",
+        "GET /v3/webhooks/endpoints",
+        "PATCH /v3/webhooks/endpoints/{endpoint_id}",
+        "DELETE /v3/webhooks/endpoints/{endpoint_id}",
+        "POST /v3/webhooks/endpoints/{endpoint_id}/rotate-secret",
+        "GET /v3/webhooks/event-types",
+        "GET /v3/webhooks/events",
     }
 
 
@@ -191,6 +217,7 @@ async def test_our_api_keeps_the_contract(
     for wrong in ({}, VIDEO | {"avatar_id": NOBODY}, VIDEO | {"script": ""}, VIDEO | {"resolution": "8k"}):
         await api.post("/v3/videos", json=wrong)
     await api.get("/v3/users/me", headers={"x-api-key": "nobody's"})
+    await keep_endpoints(api)
     await api.delete(f"/v3/videos/{videos[0]}")
     await api.delete(f"/v3/assets/{asset_id}")
 

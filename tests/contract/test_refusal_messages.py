@@ -14,10 +14,22 @@ from tests.services import serving
 
 LOOK = {"type": "photo", "name": "Sarah", "file": PORTRAIT}
 CREATE = "/v3/videos"
+HOOKS = "/v3/webhooks/endpoints"
 NOBODY = "0" * 32
 # HeyGen knows no such refusal: it replays its first answer to a key whatever the body.
 OURS_ALONE = "POST /v3/videos: 422: POST /v3/videos: status 422 is not declared"
 THINGS = ("assets", "avatars", "avatars/looks", "voices", "videos")
+
+
+async def refuse_endpoints(client: httpx.AsyncClient) -> None:
+    """Ask for what no webhook endpoint may be, and for one that is not there."""
+    for wrong in ({}, {"url": "nowhere"}, {"url": "https://example.com", "events": ["any"]}):
+        await client.post(HOOKS, json=wrong)
+    await client.patch(f"{HOOKS}/{NOBODY}", json={"url": "https://example.com"})
+    await client.delete(f"{HOOKS}/{NOBODY}")
+    await client.post(f"{HOOKS}/{NOBODY}/rotate-secret")
+    await client.get(f"{HOOKS}?limit=0")
+    await client.get("/v3/webhooks/events?event_type=any")
 
 
 async def test_every_refusal_of_the_simulator_keeps_the_contract(
@@ -30,6 +42,7 @@ async def test_every_refusal_of_the_simulator_keeps_the_contract(
         for thing in THINGS[1:]:
             await heygen.get(f"/v3/{thing}?limit=0")
         await heygen.delete(f"{CREATE}/{NOBODY}")
+        await refuse_endpoints(heygen)
         await heygen.get(f"{CREATE}/batches/{NOBODY}")
         await heygen.post(f"{CREATE}/batches", json={"videos": [VIDEO, {}]})
         await heygen.get("/v3/users/me", headers={"x-api-key": ""})
@@ -59,6 +72,7 @@ async def test_every_refusal_of_our_api_keeps_the_contract(
         for thing in THINGS[1:]:
             await api.get(f"/v3/{thing}?limit=0")
         await asyncio.gather(api.delete(f"{CREATE}/{NOBODY}"), api.delete(f"/v3/assets/{NOBODY}"))
+        await refuse_endpoints(api)
         await api.get("/v3/videos/statuses?video_ids=")
         await api.get(f"{CREATE}/batches/{NOBODY}")
         await api.post(f"{CREATE}/batches", json={"videos": [VIDEO, {}]})
