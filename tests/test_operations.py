@@ -42,10 +42,8 @@ UNDESCRIBED = {
     shape(it.name)
     for it in OPERATIONS
     if it.verdict != REFUSED
-    and (
-        (it.area == "Voices" and (it.method != "GET"))
-        or (it.area == "Assets" and re.search("batches|complete|statuses|direct", it.path))
-    )
+    and it.area == "Assets"
+    and re.search("batches|complete|statuses|direct", it.path)
 }
 
 

@@ -122,6 +122,8 @@ LATER_OPERATIONS = {
     ("DELETE", "/v3/avatars/{group_id}"): "groups could not be deleted",
     ("DELETE", "/v3/avatars/looks/{look_id}"): "looks could not be deleted",
     ("GET", "/v3/voices/{voice_id}"): "voices could only be listed",
+    ("DELETE", "/v3/voices/{voice_id}"): "voices could not be deleted",
+    ("POST", "/v3/voices/clone"): "no clones",
     # Without this line the file takes "statuses" for a video's id.
     ("GET", "/v3/videos/statuses"): "no status of many videos at once",
     ("POST", "/v3/videos/batches"): "no batches",

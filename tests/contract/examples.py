@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tests.contract import voice_examples as voices
 from tests.contract import webhook_examples as hooks
 
 LINK = {"type": "url", "url": "https://example.com/portrait.jpg"}
@@ -158,6 +159,7 @@ REQUESTS: list[tuple[str, str, Any]] = [
     (*CONSENT, {"reroute_url": None}),
     (*UPLOAD, {"file": b"\x89PNG"}),
     *hooks.REQUESTS,
+    *voices.REQUESTS,
 ]
 READS = [
     "/v3/assets?username=me&folder_id=&limit=100&token=t",
@@ -306,6 +308,7 @@ ANSWERS: list[tuple[str, str, Any]] = [
     ("GET", "/v3/users/me", {"data": OWNER | PLAN}),
     ("GET", "/v3/users/me", {"data": OWNER | {"billing_type": "usage_based", "usage_based": USAGE}}),
     *hooks.ANSWERS,
+    *voices.ANSWERS,
 ]
 
 ERROR = {

@@ -3,6 +3,7 @@
 from typing import Any
 
 from tests.contract import examples as ok
+from tests.contract import voice_examples as voices
 from tests.contract import webhook_examples as hooks
 
 ONE_AUDIO = "Exactly one of script, audio_url and audio_asset_id"
@@ -160,6 +161,7 @@ REFUSED_REQUESTS: list[tuple[Message, str]] = [
     ),
     *((get(f"/v3/assets?username=me&limit={limit}"), "$.limit") for limit in (0, 101)),
     *hooks.REFUSED_REQUESTS,
+    *voices.REFUSED_REQUESTS,
 ]
 
 

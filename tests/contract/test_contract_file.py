@@ -9,6 +9,7 @@ from jsonschema import Draft202012Validator
 
 from tests.contract import examples as ok
 from tests.contract import variations
+from tests.contract import voice_examples as voices
 from tests.contract import webhook_examples as hooks
 from tests.contract.contract import Operation, ours
 from tests.contract.refusals import REFUSED_ANSWERS, REFUSED_REQUESTS, Message, get
@@ -21,8 +22,10 @@ OPERATIONS = {
     "/v3/avatars/{group_id}/consent": "POST",
     "/v3/avatars/looks": "GET",
     "/v3/avatars/looks/{look_id}": "GET PATCH DELETE",
-    "/v3/voices": "GET",
-    "/v3/voices/{voice_id}": "GET",
+    "/v3/voices": "POST GET",
+    "/v3/voices/clone": "POST",
+    "/v3/voices/speech": "POST",
+    "/v3/voices/{voice_id}": "GET DELETE",
     "/v3/videos": "POST GET",
     "/v3/videos/{video_id}": "GET DELETE",
     "/v3/videos/batches": "POST",
@@ -75,6 +78,7 @@ NEEDED = (
     IDENTITY + "data.subscription data.subscription.plan data.subscription.credits",
     IDENTITY + "data.usage_based",
     *hooks.NEEDED,
+    *voices.NEEDED,
 )
 MARK = "watermark.image watermark.image.type watermark.image.url "
 BACKGROUND = "background.type background.value "
@@ -112,6 +116,7 @@ NEEDED_OF_CALLERS: list[tuple[Message, str]] = [
     ((*ok.RENAME, {"name": "Sarah"}), "name"),
     ((*ok.UPLOAD, {"file": b""}), "file"),
     *hooks.NEEDED_OF_CALLERS,
+    *voices.NEEDED_OF_CALLERS,
 ]
 
 

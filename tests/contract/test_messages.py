@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -13,6 +14,7 @@ from app.heygen.client import HeyGen
 from app.heygen.errors import Refused
 from tests.api.callers import LOOK, PHOTO, PORTRAIT, VIDEO, VOICE, at_heygen, render
 from tests.api.photos import FOOTAGE
+from tests.api.test_voice_making import INLINE as RECORDING
 from tests.clocks import ManualClock
 from tests.contract.contract import ours
 from tests.contract.exchanges import Exchanges
@@ -36,6 +38,12 @@ FAILING = VIDEO | {"script": "[[fail: rendering_failed]] Hello."}
 NOBODY = "0" * 32
 
 HOOK = {"url": "https://example.com/hook", "events": ["avatar_video.success"]}
+
+VOICES: dict[str, dict[str, Any]] = {
+    "/v3/voices": {"prompt": "A calm narrator.", "seed": 1},
+    "/v3/voices/clone": {"voice_name": "Me", "audio": RECORDING, "remove_background_noise": False},
+    "/v3/voices/speech": {"text": "Good morning.", "voice_id": VOICE, "speed": 1.5},
+}
 
 NOT_SERVED = {"GET /v3/assets"}
 
@@ -91,6 +99,10 @@ async def test_our_client_and_the_simulator_keep_the_contract(
     await heygen.list_looks(avatar_type="photo_avatar", ownership="private", group_id=look.group_id)
     await heygen.list_voices(language="English", gender="female", limit=2)
     await heygen.get_voice(VOICE)
+    for number, (path, told) in enumerate(VOICES.items()):
+        answer = await heygen.make_voice(path, json.dumps(told).encode(), f"voice-{number}")
+        if path.endswith("clone"):
+            await heygen.delete_voice(answer["voice_clone_id"])
     await heygen.users_me()
     made = [
         await heygen.create("/v3/videos", json.dumps(video).encode(), f"video-{number}")
@@ -131,6 +143,10 @@ async def test_our_client_and_the_simulator_keep_the_contract(
         "DELETE /v3/avatars/{group_id}",
         "POST /v3/avatars/{group_id}/consent",
         "GET /v3/voices",
+        "POST /v3/voices",
+        "POST /v3/voices/clone",
+        "POST /v3/voices/speech",
+        "DELETE /v3/voices/{voice_id}",
         "GET /v3/voices/{voice_id}",
         "GET /v3/users/me",
         "POST /v3/videos",
@@ -218,6 +234,10 @@ async def test_our_api_keeps_the_contract(
         await api.post("/v3/videos", json=wrong)
     await api.get("/v3/users/me", headers={"x-api-key": "nobody's"})
     await keep_endpoints(api)
+    for path, words in VOICES.items():
+        answer = await api.post(path, json=words)
+        if path.endswith("clone"):
+            await api.delete(f"/v3/voices/{answer.json()['data']['voice_clone_id']}")
     await api.delete(f"/v3/videos/{videos[0]}")
     await api.delete(f"/v3/assets/{asset_id}")
 
