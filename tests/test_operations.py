@@ -37,15 +37,6 @@ OUR_OWN = {
     "GET /v3/webhooks/endpoints/{}",
 }
 
-# What the contract does not describe yet.
-UNDESCRIBED = {
-    shape(it.name)
-    for it in OPERATIONS
-    if it.verdict != REFUSED
-    and it.area == "Assets"
-    and re.search("batches|complete|statuses|direct", it.path)
-}
-
 
 def test_the_document_is_as_the_list_says() -> None:
     assert DOCUMENT.read_text() == document(), "run: python -m tests.operations"
@@ -63,7 +54,7 @@ def test_what_is_offered_is_what_the_routes_serve() -> None:
 
 def test_what_is_offered_is_what_the_contract_describes() -> None:
     described = {shape(str(operation)) for operation in ours().operations()}
-    assert described == OFFERED - UNDESCRIBED
+    assert described == OFFERED
 
 
 async def test_what_is_refused_is_refused_in_words(api: httpx.AsyncClient) -> None:

@@ -119,6 +119,12 @@ LATER_OPERATIONS = {
     ("GET", "/v3/assets"): "assets could only be uploaded",
     ("GET", "/v3/assets/{asset_id}"): "assets could only be uploaded",
     ("DELETE", "/v3/assets/{asset_id}"): "assets could only be uploaded",
+    ("POST", "/v3/assets/{asset_id}/complete"): "no direct uploads",
+    ("POST", "/v3/assets/direct-uploads"): "no direct uploads",
+    ("POST", "/v3/assets/direct-uploads/batches"): "no direct uploads",
+    ("POST", "/v3/assets/complete/batches"): "no direct uploads",
+    ("GET", "/v3/assets/batches/{batch_id}"): "no direct uploads",
+    ("GET", "/v3/assets/statuses"): "no direct uploads",
     ("DELETE", "/v3/avatars/{group_id}"): "groups could not be deleted",
     ("DELETE", "/v3/avatars/looks/{look_id}"): "looks could not be deleted",
     ("GET", "/v3/voices/{voice_id}"): "voices could only be listed",
@@ -204,10 +210,11 @@ class Contract:
         return self._faults("webhook", WEBHOOK, body)
 
     def _body_faults(self, operation: Operation, body: object) -> list[str]:
-        if "requestBody" not in self._at(operation.pointer)[0]:
+        taken = self._at(operation.pointer)[0].get("requestBody")
+        if taken is None:
             return [] if body is None else [f"{operation}: takes no body"]
         if body is None:
-            return [f"{operation}: a body is required"]
+            return [f"{operation}: a body is required"] if taken.get("required", False) else []
         pointer = self._schema_of(f"{operation.pointer}/requestBody")
         return self._faults(f"{operation} request", pointer, _text_parts(body)) if pointer else []
 

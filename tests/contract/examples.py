@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tests.contract import upload_examples as uploads
 from tests.contract import voice_examples as voices
 from tests.contract import webhook_examples as hooks
 
@@ -158,6 +159,7 @@ REQUESTS: list[tuple[str, str, Any]] = [
     (*CONSENT, {"reroute_url": "https://example.com", "consent_text": "x" * 1000, "consent_video": ASSET_ID}),
     (*CONSENT, {"reroute_url": None}),
     (*UPLOAD, {"file": b"\x89PNG"}),
+    *uploads.REQUESTS,
     *hooks.REQUESTS,
     *voices.REQUESTS,
 ]
@@ -175,6 +177,7 @@ READS = [
     "/v3/videos/batches/b1?limit=100&token=t",
     "/v3/videos/statuses?video_ids=v1%2Cv2&batch_ids=b1",
     "/v3/users/me",
+    *uploads.READS,
     *hooks.READS,
 ]
 
@@ -309,6 +312,7 @@ ANSWERS: list[tuple[str, str, Any]] = [
     ("GET", "/v3/users/me", {"data": OWNER | {"billing_type": "usage_based", "usage_based": USAGE}}),
     *hooks.ANSWERS,
     *voices.ANSWERS,
+    *uploads.ANSWERS,
 ]
 
 ERROR = {

@@ -3,6 +3,7 @@
 from typing import Any
 
 from tests.contract import examples as ok
+from tests.contract import upload_examples as uploads
 from tests.contract import voice_examples as voices
 from tests.contract import webhook_examples as hooks
 
@@ -161,6 +162,7 @@ REFUSED_REQUESTS: list[tuple[Message, str]] = [
     ),
     *((get(f"/v3/assets?username=me&limit={limit}"), "$.limit") for limit in (0, 101)),
     *hooks.REFUSED_REQUESTS,
+    *uploads.REFUSED_REQUESTS,
     *voices.REFUSED_REQUESTS,
 ]
 
@@ -233,4 +235,5 @@ REFUSED_ANSWERS: list[tuple[tuple[str, int, Any], str]] = [
     (("/v3/videos/v1", 400, refusal(code="InvalidParameter")), "$.error.code"),
     (("/v3/videos/v1", 400, refusal(code=400)), "$.error.code"),
     *hooks.REFUSED_ANSWERS,
+    *uploads.REFUSED_ANSWERS,
 ]

@@ -32,6 +32,20 @@ async def refuse_endpoints(client: httpx.AsyncClient) -> None:
     await client.get("/v3/webhooks/events?event_type=any")
 
 
+async def refuse_uploads_and_voices(client: httpx.AsyncClient) -> None:
+    """Announce what cannot be, name files and voices that are not there, and ask for voices of nothing."""
+    for path in ("direct-uploads", "direct-uploads/batches", "complete/batches"):
+        await client.post(f"/v3/assets/{path}", json={})
+    await client.post("/v3/assets/complete/batches", json={"batch_id": NOBODY})
+    await client.post(f"/v3/assets/{NOBODY}/complete")
+    await client.get(f"/v3/assets/batches/{NOBODY}")
+    await client.get("/v3/assets/statuses")
+    for path in ("voices", "voices/clone", "voices/speech"):
+        await client.post(f"/v3/{path}", json={})
+    await client.post("/v3/voices/speech", json={"text": "Hi.", "voice_id": NOBODY})
+    await client.delete(f"/v3/voices/{NOBODY}")
+
+
 async def test_every_refusal_of_the_simulator_keeps_the_contract(
     heygen_url: str, simulator: Simulator, exchanges: Exchanges
 ) -> None:
@@ -43,6 +57,7 @@ async def test_every_refusal_of_the_simulator_keeps_the_contract(
             await heygen.get(f"/v3/{thing}?limit=0")
         await heygen.delete(f"{CREATE}/{NOBODY}")
         await refuse_endpoints(heygen)
+        await refuse_uploads_and_voices(heygen)
         await heygen.get(f"{CREATE}/batches/{NOBODY}")
         await heygen.post(f"{CREATE}/batches", json={"videos": [VIDEO, {}]})
         await heygen.get("/v3/users/me", headers={"x-api-key": ""})
@@ -73,6 +88,7 @@ async def test_every_refusal_of_our_api_keeps_the_contract(
             await api.get(f"/v3/{thing}?limit=0")
         await asyncio.gather(api.delete(f"{CREATE}/{NOBODY}"), api.delete(f"/v3/assets/{NOBODY}"))
         await refuse_endpoints(api)
+        await refuse_uploads_and_voices(api)
         await api.get("/v3/videos/statuses?video_ids=")
         await api.get(f"{CREATE}/batches/{NOBODY}")
         await api.post(f"{CREATE}/batches", json={"videos": [VIDEO, {}]})
