@@ -21,6 +21,7 @@ GROUP_FIELDS = _words(
     "id name preview_image_url preview_video_url gender created_at looks_count default_voice_id consent_status status"
     " error"
 )
+CONSENT_FIELDS = frozenset({"avatar_group", "url"})
 ENTRY_FIELDS = frozenset({"video_id", "status", "error", "batch_id", "item_index"})
 
 VIDEO_STATUSES = frozenset({"pending", "processing", "completed", "failed"})
@@ -69,6 +70,13 @@ VIDEO: Shape = (VIDEO_FIELDS, VIDEO_STATUSES)
 LOOK: Shape = (LOOK_FIELDS, LOOK_STATUSES)
 GROUP: Shape = (GROUP_FIELDS, LOOK_STATUSES)
 ENTRY: Shape = (ENTRY_FIELDS, ENTRY_STATUSES)
+THINGS = {
+    "GET /v3/videos/{id}": VIDEO,
+    "GET /v3/avatars/looks/{id}": LOOK,
+    "PATCH /v3/avatars/looks/{id}": LOOK,
+    "GET /v3/avatars/{id}": GROUP,
+}
+"""Answers whose data is one such thing."""
 
 _WORD = re.compile(r"[A-Za-z0-9_.\-]{1,60}")
 
@@ -89,12 +97,16 @@ def drift(
     if payload is None:
         yield "unreadable", "body"
         return
-    data = payload.get("data")
+    yield from _drift_of(operation, payload.get("data"))
+
+
+def _drift_of(operation: str, data: object) -> Iterator[tuple[str, str]]:
+    if operation in THINGS:
+        yield from _compared(data, THINGS[operation])
     match operation:
-        case "GET /v3/videos/{id}":
-            yield from _compared(data, VIDEO)
-        case "GET /v3/avatars/looks/{id}":
-            yield from _compared(data, LOOK)
+        case "POST /v3/avatars/{id}/consent" if isinstance(data, Mapping):
+            yield from (("field", word(name)) for name in data if name not in CONSENT_FIELDS)
+            yield from _compared(data.get("avatar_group"), GROUP, within="avatar_group.")
         case "POST /v3/videos":
             yield from _compared(
                 data,
