@@ -104,9 +104,8 @@ def _drift_of(operation: str, data: object) -> Iterator[tuple[str, str]]:
     if operation in THINGS:
         yield from _compared(data, THINGS[operation])
     match operation:
-        case "POST /v3/avatars/{id}/consent" if isinstance(data, Mapping):
-            yield from (("field", word(name)) for name in data if name not in CONSENT_FIELDS)
-            yield from _compared(data.get("avatar_group"), GROUP, within="avatar_group.")
+        case "POST /v3/avatars/{id}/consent":
+            yield from _asked(data)
         case "POST /v3/videos":
             yield from _compared(
                 data,
@@ -124,6 +123,14 @@ def word(name: object) -> str:
     """A name that is fit for a count and a log: cut, and nothing where it is no plain word."""
     text = name[:60] if isinstance(name, str) else ""
     return text if _WORD.fullmatch(text) else "(no word)"
+
+
+def _asked(data: object) -> Iterator[tuple[str, str]]:
+    if not isinstance(data, Mapping):
+        yield "unreadable", "data"
+        return
+    yield from (("field", word(name)) for name in data if name not in CONSENT_FIELDS)
+    yield from _compared(data.get("avatar_group"), GROUP, within="avatar_group.")
 
 
 def _made(data: object) -> Iterator[tuple[str, str]]:

@@ -56,3 +56,7 @@ def test_a_new_field_or_status_of_the_group_that_consents_is_told() -> None:
         ("field", "avatar_group.mood"),
         ("status", "asleep"),
     }
+
+
+def test_a_consent_that_cannot_be_read_is_told() -> None:
+    assert list(drift("POST /v3/avatars/{id}/consent", 200, {}, {"data": []})) == [("unreadable", "data")]
