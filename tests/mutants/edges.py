@@ -123,6 +123,13 @@ CALLBACKS_MUTANTS = (
         "due_at=due_at",
         f"{CLAIMS}::test_a_callback_that_comes_while_heygen_is_asked_is_not_lost",
     ),
+    without(
+        "what is due at once goes in any order",
+        CLAIMS_PY,
+        ".order_by(col(Job.due_at), col(Job.id))",
+        ".order_by(col(Job.due_at))",
+        f"{CLAIMS}::test_jobs_that_are_due_at_one_instant_are_taken_in_the_order_they_came",
+    ),
 )
 
 GATES_MUTANTS = (

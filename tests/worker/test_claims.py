@@ -5,8 +5,7 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select, update
-from sqlmodel import col
+from sqlalchemy import select, text, update
 
 from app.models import Delivery, DeliveryStatus, Job, JobStatus
 from app.worker import deliver, expire, poll, submit, unsure
@@ -40,17 +39,20 @@ async def test_a_video_canceled_before_its_repeat_is_not_sent_again(bench: Bench
     assert bench.renders() == 0
 
 
+@pytest.mark.parametrize("engine_name", ["sqlite"])
 async def test_jobs_that_are_due_at_one_instant_are_taken_in_the_order_they_came(bench: Bench) -> None:
-    bench.simulator.set_scenario("unavailable_before_accept", times=5)
-    jobs = await bench.queue(5)
+    bench.simulator.set_scenario("unavailable_before_accept", times=3)
+    ids = ["1" * 32, "2" * 32, "3" * 32]
+    for job_id in reversed(ids):
+        await bench.queue(id=job_id)
     await bench.work()
     bench.clock.advance(timedelta(seconds=10))
     async with bench.context.database.begin() as session:
-        for job in reversed(jobs):
-            due = update(Job).where(col(Job.id) == job.id).values(due_at=bench.clock.now())
-            await session.execute(due)
-    claimed = [await unsure.claim(bench.context) for _ in jobs]
-    assert [it and it.job.id for it in claimed] == [job.id for job in jobs]
+        await session.execute(update(Job).values(due_at=bench.clock.now()))
+        # Its order would hide that nobody asked for one: a planner need not use it.
+        await session.execute(text("DROP INDEX jobs_unsure"))
+    claimed = [await unsure.claim(bench.context) for _ in ids]
+    assert [it and it.job.id for it in claimed] == ids
 
 
 async def test_a_sender_at_work_is_left_alone(bench: Bench) -> None:
