@@ -173,7 +173,7 @@ async def _run_server(stack: AsyncExitStack, app: FastAPI, listener: socket.sock
     task = asyncio.create_task(server.serve(sockets=[listener]))
 
     async def stop() -> None:
-        server.should_exit = True
+        server.leave()
         await task
 
     stack.push_async_callback(stop)

@@ -17,6 +17,7 @@ from app.api.json_body import read_json
 from app.api.middleware import install_middleware
 from app.api.wire import Wire
 from app.errors import NotFound, RateLimited
+from app.simulator.server import QuietServer
 
 
 def build_app() -> FastAPI:
@@ -95,12 +96,12 @@ def add_failures(app: FastAPI) -> None:
 async def served(app: Any, wire: type[Wire] = Wire) -> AsyncIterator[int]:
     """`app` behind a real server; gives its port."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, http=wire, log_config=None, lifespan="off", access_log=False))
+    server = QuietServer(uvicorn.Config(app, http=wire, log_config=None, lifespan="off", access_log=False))
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield listener.getsockname()[1]
     finally:
-        server.should_exit = True
+        server.leave()
         await asyncio.wait_for(task, 10)
 
 

@@ -79,5 +79,5 @@ async def photo_server() -> AsyncIterator[PhotoServer]:
             yield server
         finally:
             server.release.set()
-            running.should_exit = True
+            running.leave()
             await task
