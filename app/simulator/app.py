@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import cache
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute
 
 from app.simulator.errors import Refused
 from app.simulator.gate import Gate
@@ -35,6 +37,27 @@ __all__ = ["LedgerRow", "Options", "RequestRow", "Simulator"]
 TICK_SECONDS = 0.1
 
 
+@cache
+def _routes() -> list[BaseRoute]:
+    """Those of every simulator in this process: FastAPI works them out at the first request, which takes a while."""
+    together = APIRouter()
+    for part in (
+        uploads,
+        assets,
+        consents,
+        avatars,
+        batches,
+        control,
+        files,
+        users,
+        videos,
+        voices,
+        webhooks,
+    ):
+        together.include_router(part.router)
+    return together.routes
+
+
 class Simulator:
     """One simulated HeyGen account. Build a new one on the same folder to see what survives a kill."""
 
@@ -48,22 +71,9 @@ class Simulator:
             redoc_url=None,
             redirect_slashes=False,
             lifespan=self._lifespan,
+            routes=_routes(),
         )
         self.app.state.world = self._world
-        for part in (
-            uploads,
-            assets,
-            consents,
-            avatars,
-            batches,
-            control,
-            files,
-            users,
-            videos,
-            voices,
-            webhooks,
-        ):
-            self.app.include_router(part.router)
         self.app.add_middleware(Novelties, world=self._world)
         self.app.add_middleware(Gate, world=self._world)
         self.app.add_exception_handler(Refused, _refused)
