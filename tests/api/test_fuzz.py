@@ -17,6 +17,7 @@ from anyio.from_thread import start_blocking_portal
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.config import SchemathesisConfig
+from schemathesis.generation.meta import TestPhase
 from schemathesis.specs.openapi.schemas import OpenApiSchema
 
 from app.api.app import create_api
@@ -58,6 +59,7 @@ class Service:
     url: str
     key: str
     ids: dict[str, str]
+    on_postgresql: bool
 
 
 def described(mode: str) -> OpenApiSchema:
@@ -104,7 +106,12 @@ async def furnished(database_url: str, secrets: Secrets, folder: Path) -> AsyncI
         )
         served = await stack.enter_async_context(serving(context))
         api = await stack.enter_async_context(caller(served, account, "fuzzed", account_wide=True))
-        yield Service(served.links.api_url, api.headers["x-api-key"], await furnish(api, served, clock))
+        yield Service(
+            served.links.api_url,
+            api.headers["x-api-key"],
+            await furnish(api, served, clock),
+            not database.is_sqlite,
+        )
 
 
 async def furnish(api: httpx.AsyncClient, served: Context, clock: ManualClock) -> dict[str, str]:
@@ -142,6 +149,8 @@ UNTOLD = {path: {"unsupported_method"} for path in ("/callbacks/heygen", "/callb
 def test_the_document_tells_the_truth(case: Any, service: Service) -> None:
     if case.meta.generation.mode.is_positive:
         point_at_what_exists(case, service)
+    elif service.on_postgresql and case.meta.phase.name is TestPhase.COVERAGE:
+        return  # refused before any table is asked, whichever database that is in
     checks = [check for check in CHECKED if check.__name__ not in UNTOLD.get(case.operation.path, ())]
     case.call_and_validate(base_url=service.url, headers={"x-api-key": service.key}, checks=checks)
 
