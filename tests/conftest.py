@@ -27,6 +27,7 @@ from app.simulator.server import running
 from app.tenancy import create_key, create_tenant
 from tests.clocks import ManualClock
 from tests.factories import make_account
+from tests.kept_database import kept
 from tests.services import TLS, Receiver, make_context, receiving, run_worker, serving
 from tests.template import migrated
 
@@ -109,7 +110,7 @@ def database_url(engine_name: str, tmp_path: Path, request: pytest.FixtureReques
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
     """The tables, empty."""
-    database = Database(database_url)
+    database = kept(database_url)
     await empty(database)
     yield database
     await database.close()
