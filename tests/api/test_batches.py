@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlmodel import col
 
 from app.context import Context
@@ -121,6 +121,21 @@ async def test_a_batch_is_many_videos_and_one_event_at_its_end(
     ]  # fmt: skip
     too_many = {"video_ids": ",".join(map(str, range(100))), "batch_ids": NOBODY}
     assert error_of(await api.get("/v3/videos/statuses", params=too_many))[0] == 400
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"])
+async def test_no_answer_tells_of_more_items_than_it_can_hold(
+    api: httpx.AsyncClient, served: Context
+) -> None:
+    batch_ids = [(await create(api, VIDEO))["batch_id"] for _ in range(2)]
+    asked = {"batch_ids": ",".join(batch_ids)}
+    for size, status in ((2_500, 200), (2_501, 400)):
+        async with served.database.begin() as session:
+            await session.execute(update(Batch).values(total=size))
+        answer = await api.get("/v3/videos/statuses", params=asked)
+        assert answer.status_code == status, answer.text
+    assert error_of(answer)[2] == "batch_ids"
+    assert "5000 items" in answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("engine_name", ["sqlite"])
