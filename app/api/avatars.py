@@ -31,7 +31,7 @@ from app.api.avatar_materials import Material, bring_material
 from app.api.avatar_requests import KINDS, AvatarRequest, parse_avatar
 from app.api.dependencies import CallerDep, ContextDep
 from app.api.idempotency import OnceDep
-from app.api.json_body import canonical, read_json
+from app.api.json_body import canonical, read_json, reckoned
 from app.api.look_views import group_view, is_simulated, look_view
 from app.api.openapi import creates
 from app.api.queue_room import RoomDep
@@ -77,8 +77,7 @@ async def create_avatar(
 ) -> Response:
     """Take in what a look is made of and queue its making; an equal one that lives is answered instead."""
     body = await read_json(request)
-    asked = parse_avatar(body)
-    body_hash = idempotency.hash_of(body)
+    asked, body_hash = await reckoned(request, lambda: (parse_avatar(body), idempotency.hash_of(body)))
     replayed = await once.replay(ctx, caller, body_hash)
     if replayed is not None:
         return replayed

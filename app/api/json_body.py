@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import re
-from typing import Any, NoReturn
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NoReturn, TypeVar
 
 from starlette.requests import Request
 
@@ -13,7 +16,13 @@ from app.errors import InvalidParameter
 
 MAX_DEPTH = 32
 MAX_VALUES = 250_000  # a batch of 1,000 large videos has a tenth of it
+LARGE = 1_000_000  # bytes, which take some 20 ms
 MAX_DIGITS = 4_300  # Python's own bound for turning text into an integer
+
+# One after the other: each takes a second, and several times its size in memory.
+_FOR_LARGE_BODIES = ThreadPoolExecutor(1, "large-body")
+
+T = TypeVar("T")
 
 # Strings as a whole, so that what is inside them is not counted. Possessive: no backtracking, whatever the input.
 _TOKENS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{},]', re.DOTALL)
@@ -26,7 +35,15 @@ async def read_json(request: Request) -> dict[str, Any]:
 
     Raises InvalidParameter for anything else.
     """
-    return parse_json_object(await request.body(), request.headers.get("content-type"))
+    raw, content_type = await request.body(), request.headers.get("content-type")
+    return await reckoned(request, lambda: parse_json_object(raw, content_type))
+
+
+async def reckoned(request: Request, reckon: Callable[[], T]) -> T:
+    """What comes of a body that was read; while a large one is worked on, other requests are answered."""
+    if len(await request.body()) < LARGE:
+        return reckon()
+    return await asyncio.get_running_loop().run_in_executor(_FOR_LARGE_BODIES, reckon)
 
 
 def parse_json_object(raw: bytes, content_type: str | None) -> dict[str, Any]:

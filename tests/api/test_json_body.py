@@ -1,5 +1,6 @@
 """Bodies: what is JSON to us, and when two of them mean the same."""
 
+import asyncio
 import json
 import math
 from contextlib import suppress
@@ -8,8 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from starlette.requests import Request
 
-from app.api.json_body import MAX_DEPTH, canonical, parse_json_object
+from app.api.json_body import MAX_DEPTH, canonical, parse_json_object, read_json
 from app.errors import InvalidParameter
 
 text = st.text('aAé😀"\\/\x1f\ud7ff', max_size=6)
@@ -205,3 +207,19 @@ def meaning(value: Any) -> Any:
         return [meaning(item) for item in value]
     assert not (isinstance(value, float) and math.isnan(value))
     return ("bool", value) if isinstance(value, bool) else value
+
+
+async def test_while_a_large_body_is_read_the_loop_goes_on() -> None:
+    large = json.dumps({"data": "x" * 8_000_000}).encode()
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": large, "more_body": False}
+
+    headers = [(b"content-type", b"application/json")]
+    request = Request({"type": "http", "method": "POST", "path": "/", "headers": headers}, receive)
+    reading, turns = asyncio.ensure_future(read_json(request)), 0
+    while not reading.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert len((await reading)["data"]) == 8_000_000
+    assert turns > 3, "everybody waited"
