@@ -39,9 +39,10 @@ HEAD_LIMIT = 32 * KB
 PATIENCE_SECONDS = 30.0
 SLOWEST = 1 * KB  # bytes a second
 
-# A client that is cut off while it still writes sees a reset, not the answer: so read on for a while.
-DRAIN_BYTES = 64 * MB
-DRAIN_SECONDS = 10.0
+# A client that is cut off while it still writes sees a reset, not the answer: so read on for a while. Many write all of
+# a film that is far too large before they read a word.
+DRAIN_BYTES = 1024 * MB
+DRAIN_SECONDS = 30.0
 
 
 class BodyLimits:
