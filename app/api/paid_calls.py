@@ -77,7 +77,7 @@ async def pay_once(
             return replayed
         await _check_open(ctx, caller)
         with paying():
-            found = await call(_key(caller, once))
+            found = await call(_key(caller, once, body_hash))
         return await idempotency.create(ctx, caller, once, body_hash, partial(keep, found))
 
 
@@ -154,9 +154,12 @@ async def _check_open(ctx: Context, caller: Caller) -> None:
         raise _unavailable(until - now)
 
 
-def _key(caller: Caller, once: Once) -> str:
-    """HeyGen's key: the same for a repeat of the caller's, another for every other request."""
-    named = f"{caller.tenant_id}\n{once.operation}\n{once.key or uuid7().hex}"
+def _key(caller: Caller, once: Once, body_hash: str) -> str:
+    """HeyGen's key: the same for a repeat of the caller's, another for every other request.
+
+    HeyGen answers a key as it did before, whatever the body says: what bound no key of the caller's may be changed.
+    """
+    named = f"{caller.tenant_id}\n{once.operation}\n{once.key or uuid7().hex}\n{body_hash}"
     return hashlib.sha256(named.encode()).hexdigest()
 
 
