@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -196,32 +196,6 @@ async def test_the_last_bytes_count_until_the_upload_is_complete(
     assert (await complete(api, told)).status_code == 200
     assert error_of(await send(told, other)) == (409, "conflict", None)
     assert [path.read_bytes() for path in files()] == [PNG]
-
-
-async def test_bytes_that_come_while_it_is_completed_change_nothing(
-    api: httpx.AsyncClient, files: Files
-) -> None:
-    told = await announce(api)
-    await send(told)
-    coming, done = asyncio.Event(), asyncio.Event()
-
-    async def slowly() -> AsyncIterator[bytes]:
-        yield b"x" * (len(PNG) - 1)
-        coming.set()
-        await done.wait()
-        yield b"x"
-
-    async with httpx.AsyncClient(verify=TLS, timeout=30) as stranger:
-        url, headers = told["upload_url"], told["upload_headers"]
-        late = asyncio.create_task(stranger.put(url, content=slowly(), headers=headers))
-        await coming.wait()
-        while len(files()) == 1:  # until the first of them lie there
-            assert (await api.get(f"/v3/assets/{told['asset_id']}")).status_code == 409
-        asset = (await complete(api, told)).json()["data"]
-        done.set()
-        assert error_of(await late) == (409, "conflict", None)
-    assert (await api.get(asset["url"], headers={"x-api-key": ""})).content == PNG
-    assert len(files()) == 1
 
 
 async def test_bytes_of_another_type_are_told_in_heygens_words_and_can_be_sent_anew(
