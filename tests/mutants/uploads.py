@@ -1,10 +1,12 @@
 """What keeps direct uploads honest: whose they are, what a link opens, which bytes count, and until when."""
 
-from tests.mutants.mutant import without
+from tests.mutants.mutant import Mutant, without
 
+RACES = "tests/api/test_upload_races.py"
 UPLOADS = "tests/api/test_direct_uploads.py"
 
 VIEWS_PY = "app/api/asset_views.py"
+ASSETS_PY = "app/api/assets.py"
 LINK_PY = "app/api/upload_link.py"
 LINKS_PY = "app/links.py"
 STRAYS_PY = "app/worker/strays.py"
@@ -76,7 +78,14 @@ UPLOADS_MUTANTS = (
         LINK_PY,
         "            raise NotFound.asset(upload_id)\n        _check_open(upload)\n",
         "            raise NotFound.asset(upload_id)\n",
-        f"{UPLOADS}::test_bytes_that_come_while_it_is_completed_change_nothing",
+        f"{RACES}::test_bytes_that_come_while_it_is_completed_change_nothing",
+    ),
+    Mutant(
+        "whoever withdraws an upload takes an asset's bytes",
+        ASSETS_PY,
+        (("        await session.execute(upload.with_for_update())  # whoever", "        # whoever"),),
+        (f"{RACES}::test_an_upload_that_is_deleted_while_it_is_completed_is_an_asset_that_was_deleted",),
+        "postgresql",
     ),
     without(
         "the bytes of an upload are swept away before it is completed",
