@@ -51,7 +51,7 @@ VOICES_MUTANTS = (
     without(
         "a call that failed keeps its key",
         PAID_PY,
-        "            await session.execute(delete(CallUnderWay).filter_by(**held, until=now + GONE_AFTER))\n",
+        "            await session.execute(delete(CallUnderWay).filter_by(**held, until=until))\n",
         "            pass\n",
         LOST,
     ),
