@@ -119,6 +119,17 @@ async def held(
     return set(await session.scalars(rows))
 
 
+async def made_here(session: AsyncSession, account_id: str, kind: GrantKind, heygen_id: str) -> bool:
+    """Whether some tenant made this thing, which is private then, whatever HeyGen says of it."""
+    rows = select(col(Grant.heygen_id)).where(
+        col(Grant.account_id) == account_id,
+        col(Grant.kind) == kind,
+        col(Grant.heygen_id) == heygen_id,
+        col(Grant.owned).is_(True),
+    )
+    return await session.scalar(rows.limit(1)) is not None
+
+
 async def has_any(session: AsyncSession, caller: Caller, kind: GrantKind) -> bool:
     """Whether the caller made, or was granted, anything of this kind."""
     rows = select(col(Grant.heygen_id)).where(

@@ -81,7 +81,9 @@ async def delete_asset(ctx: ContextDep, caller: CallerDep, asset_id: str) -> Res
         return data({"id": asset_id})
     now = ctx.clock.now()
     own = (col(Asset.id) == own_id, col(Asset.tenant_id) == caller.tenant_id)
+    upload = select(col(Upload.id)).where(col(Upload.id) == own_id, col(Upload.tenant_id) == caller.tenant_id)
     async with ctx.database.begin() as session:
+        await session.execute(upload.with_for_update())  # whoever completes it has done so, or finds it gone
         await session.execute(
             update(Asset).where(*own, col(Asset.deleted_at).is_(None)).values(deleted_at=now)
         )

@@ -17,12 +17,13 @@ from uuid_utils.compat import uuid7
 from app.api import answer_schemas, idempotency
 from app.api.answers import data, data_bytes
 from app.api.asset_intake import clean_name
-from app.api.asset_views import announced_view, batch_view, mismatch, status_entry, stored_view, upload_state
+from app.api.asset_views import announced_view, batch_view, mismatch, stored_view
 from app.api.dependencies import CallerDep, ContextDep
 from app.api.idempotency import OnceDep, hash_of
 from app.api.json_body import parse_json_object, read_json
 from app.api.openapi import creates, takes
 from app.api.requests import validate, without_nulls
+from app.api.upload_reads import entries_of_batch, no_batch
 from app.api.upload_requests import (
     AnnouncedBatch,
     AnnouncedFile,
@@ -99,7 +100,6 @@ async def complete_batch(request: Request, ctx: ContextDep, caller: CallerDep) -
     """Make assets of a batch's files; one that is wrong, or has not come, keeps none of the others back."""
     batch_id = validate(BatchCompletion, without_nulls(await read_json(request))).batch_id
     async with ctx.database.begin() as session:
-        now = ctx.clock.now()
         batch = await session.get(UploadBatch, batch_id)
         if batch is None or batch.tenant_id != caller.tenant_id:
             raise no_batch(batch_id)
@@ -108,7 +108,7 @@ async def complete_batch(request: Request, ctx: ContextDep, caller: CallerDep) -
         for upload in uploads:
             if upload.storage_key is not None and mismatch(upload) is None:
                 await _finish(ctx, session, upload)
-        entries = [status_entry(upload.id, upload_state(upload, now), upload) for upload in uploads]
+        entries = await entries_of_batch(ctx, session, batch)
     return data(batch_view(batch, entries), status=202)
 
 
@@ -132,11 +132,6 @@ async def complete(request: Request, ctx: ContextDep, caller: CallerDep, asset_i
     if asset.deleted_at is not None:
         raise NotFound.asset(asset_id)
     return data(stored_view(ctx, asset, ctx.clock.now()) | {"status": "completed"})
-
-
-def no_batch(batch_id: str) -> NotFound:
-    """No batch of files of that id that this tenant may see."""
-    return NotFound(f"Asset batch {batch_id[:64]} not found", code="resource_not_found")
 
 
 def _announced(ctx: Context, caller: Caller, file: AnnouncedFile) -> Upload:

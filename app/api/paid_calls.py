@@ -42,8 +42,8 @@ from app.heygen.errors import NotReady as StillMaking
 from app.models import Account, CallUnderWay
 from app.tenancy import Caller
 
-GONE_AFTER = timedelta(minutes=15)
-"""Longer than any upload and call take together: whoever has not answered by then has died."""
+BEFORE_A_CALL = timedelta(minutes=12)
+"""Longer than an upload and what else comes before the call itself."""
 LONGEST_WAIT = 30  # seconds a caller is told to wait; HeyGen's client cuts a longer wait
 RETRY_SECONDS = 5
 
@@ -77,8 +77,13 @@ async def pay_once(
             return replayed
         await _check_open(ctx, caller)
         with paying():
-            found = await call(_key(caller, once))
+            found = await call(_key(caller, once, body_hash))
         return await idempotency.create(ctx, caller, once, body_hash, partial(keep, found))
+
+
+def gone_after(ctx: Context) -> timedelta:
+    """Longer than any call takes with what comes before it: whoever has not answered by then has died."""
+    return BEFORE_A_CALL + ctx.pace.create_timeout
 
 
 @asynccontextmanager
@@ -129,10 +134,11 @@ async def _alone(ctx: Context, caller: Caller, once: Once) -> AsyncIterator[None
         return
     held = {"tenant_id": caller.tenant_id, "operation": once.operation, "key": once.key}
     now = ctx.clock.now()
+    until = now + gone_after(ctx)
     insert = sqlite.insert if ctx.database.is_sqlite else postgresql.insert
-    taken = insert(CallUnderWay).values(**held, until=now + GONE_AFTER)
+    taken = insert(CallUnderWay).values(**held, until=until)
     taken = taken.on_conflict_do_update(
-        index_elements=[*held], set_={"until": now + GONE_AFTER}, where=col(CallUnderWay.until) <= now
+        index_elements=[*held], set_={"until": until}, where=col(CallUnderWay.until) <= now
     )
     async with ctx.database.begin() as session:
         mine = await session.scalar(taken.returning(col(CallUnderWay.key)))
@@ -142,7 +148,7 @@ async def _alone(ctx: Context, caller: Caller, once: Once) -> AsyncIterator[None
         yield
     finally:
         async with ctx.database.begin() as session:
-            await session.execute(delete(CallUnderWay).filter_by(**held, until=now + GONE_AFTER))
+            await session.execute(delete(CallUnderWay).filter_by(**held, until=until))
 
 
 async def _check_open(ctx: Context, caller: Caller) -> None:
@@ -154,9 +160,12 @@ async def _check_open(ctx: Context, caller: Caller) -> None:
         raise _unavailable(until - now)
 
 
-def _key(caller: Caller, once: Once) -> str:
-    """HeyGen's key: the same for a repeat of the caller's, another for every other request."""
-    named = f"{caller.tenant_id}\n{once.operation}\n{once.key or uuid7().hex}"
+def _key(caller: Caller, once: Once, body_hash: str) -> str:
+    """HeyGen's key: the same for a repeat of the caller's, another for every other request.
+
+    HeyGen answers a key as it did before, whatever the body says: what bound no key of the caller's may be changed.
+    """
+    named = f"{caller.tenant_id}\n{once.operation}\n{once.key or uuid7().hex}\n{body_hash}"
     return hashlib.sha256(named.encode()).hexdigest()
 
 

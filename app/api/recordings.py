@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from typing import Any
 
+from uuid_utils.compat import uuid7
+
 from app import asset_copies
 from app.api.asset_intake import own_asset, take_in
 from app.api.paid_calls import counting
@@ -52,7 +54,7 @@ async def bring_recording(ctx: Context, caller: Caller, source: Source) -> Asset
 
 
 async def heygen_source(
-    ctx: Context, caller: Caller, source: Source, recording: Asset | None, key: str
+    ctx: Context, caller: Caller, source: Source, recording: Asset | None
 ) -> Mapping[str, Any]:
     """The recording as HeyGen is told of it; it goes up first where HeyGen does not have it yet."""
     if recording is None:
@@ -70,7 +72,7 @@ async def heygen_source(
                     filename=recording.filename,
                     mime=recording.mime,
                     size=recording.size,
-                    key=f"{key}-file",
+                    key=f"{recording.id}-{uuid7().hex}",  # what HeyGen deleted is not answered again
                 )
             )
     except NotStored:

@@ -15,9 +15,8 @@ from app.api import answer_schemas
 from app.api.answers import Cursor, Limit100, data, page, read_cursor, read_limit, sign_cursor
 from app.api.asset_views import batch_view, status_entry, upload_state
 from app.api.dependencies import CallerDep, ContextDep
-from app.api.direct_uploads import no_batch
 from app.context import Context
-from app.errors import InvalidParameter
+from app.errors import InvalidParameter, NotFound
 from app.models import Asset, Upload, UploadBatch
 from app.tenancy import Caller
 
@@ -46,7 +45,7 @@ async def list_statuses(
         for batch_id in batches:
             batch = await session.get(UploadBatch, batch_id)
             if batch is not None and batch.tenant_id == caller.tenant_id:
-                entries += await _of_batch(ctx, session, batch)
+                entries += await entries_of_batch(ctx, session, batch)
     if len(entries) > MOST_ASSETS:
         raise InvalidParameter(f"'batch_ids' must stand for at most {MOST_ASSETS} assets.", param="batch_ids")
     return page(entries, None)
@@ -64,7 +63,7 @@ async def get_batch(
         batch = await session.get(UploadBatch, upload_batch_id)
         if batch is None or batch.tenant_id != caller.tenant_id:
             raise no_batch(upload_batch_id)
-        entries = await _of_batch(ctx, session, batch)
+        entries = await entries_of_batch(ctx, session, batch)
     end = start + most
     following = Cursor("items", str(end)) if end < len(entries) else None
     return data(
@@ -75,6 +74,30 @@ async def get_batch(
             "next_token": sign_cursor(keys, *following, scope=scope) if following is not None else None,
         }
     )
+
+
+async def entries_of_batch(ctx: Context, session: AsyncSession, batch: UploadBatch) -> list[dict[str, Any]]:
+    """An entry for each file of the batch, in their order; one that was given up or deleted has failed."""
+    now = ctx.clock.now()
+    rows = await session.scalars(select(Upload).where(col(Upload.batch_id) == batch.id))
+    uploads = {upload.item_index: upload for upload in rows}
+    living = await _living(session, batch.tenant_id, [upload.id for upload in uploads.values()])
+    entries = []
+    for index in range(batch.total):
+        upload = uploads.get(index)
+        state = upload_state(upload, now) if upload is not None else GONE
+        if upload is not None and upload.completed_at is not None and upload.id not in living:
+            state = GONE
+        entry = status_entry(upload.id if upload is not None else "", state, upload)
+        entries.append(
+            entry | {"video_id": entry["video_id"] or None, "batch_id": batch.id, "item_index": index}
+        )
+    return entries
+
+
+def no_batch(batch_id: str) -> NotFound:
+    """No batch of files of that id that this tenant may see."""
+    return NotFound(f"Asset batch {batch_id[:64]} not found", code="resource_not_found")
 
 
 def _listed(text: str | None) -> list[str]:
@@ -96,25 +119,6 @@ async def _of_assets(
         else:
             word = "completed" if asset_id in living else "not_found"
             entries.append(status_entry(asset_id, (word, None)))
-    return entries
-
-
-async def _of_batch(ctx: Context, session: AsyncSession, batch: UploadBatch) -> list[dict[str, Any]]:
-    """An entry for each file of the batch, in their order; one that was given up or deleted has failed."""
-    now = ctx.clock.now()
-    rows = await session.scalars(select(Upload).where(col(Upload.batch_id) == batch.id))
-    uploads = {upload.item_index: upload for upload in rows}
-    living = await _living(session, batch.tenant_id, [upload.id for upload in uploads.values()])
-    entries = []
-    for index in range(batch.total):
-        upload = uploads.get(index)
-        state = upload_state(upload, now) if upload is not None else GONE
-        if upload is not None and upload.completed_at is not None and upload.id not in living:
-            state = GONE
-        entry = status_entry(upload.id if upload is not None else "", state, upload)
-        entries.append(
-            entry | {"video_id": entry["video_id"] or None, "batch_id": batch.id, "item_index": index}
-        )
     return entries
 
 

@@ -155,8 +155,9 @@ async def _voice(ctx: Context, caller: Caller, voice_id: str) -> VoiceFacts:
     missing = VoiceFacts(refusal=lambda param: NotFound.voice(voice_id, param=param))
     async with ctx.database.begin() as session:
         visible = bool(await grants.may_see(session, caller, GrantKind.VOICE, [voice_id]))
-    if caller.account_wide and not visible:
-        return missing
+        # What was designed has no status, so that it reads like a public voice.
+        if not visible and await grants.made_here(session, caller.account_id, GrantKind.VOICE, voice_id):
+            return missing
     connection = ctx.connections.get(caller.account_id)
     try:
         voice = await _ask(connection.catalog.voice(voice_id)) if connection else None

@@ -65,7 +65,7 @@ async def clone_voice(request: Request, ctx: ContextDep, caller: CallerDep, once
 
     async def call(key: str) -> Mapping[str, Any]:
         recording = await bring_recording(ctx, caller, wanted.audio)
-        source = await heygen_source(ctx, caller, wanted.audio, recording, key)
+        source = await heygen_source(ctx, caller, wanted.audio, recording)
         try:
             return await _post(ctx, caller, "/v3/voices/clone", wire | {"audio": source}, key)
         except Missing as error:

@@ -18,8 +18,13 @@ async def readable(ctx: Context, caller: Caller, voice_id: str, missing: NotFoun
     """The voice as HeyGen shows it; raises `missing` for one that the caller may not see, and Unavailable."""
     with reading(missing):
         voice = await connection_of(ctx, caller).catalog.voice(voice_id)
-    if is_private_voice(voice) and not await seen(ctx, caller, [voice_id]):
-        raise missing
+    async with ctx.database.begin() as session:
+        # What was designed has no status, so that it reads like a public voice.
+        private = is_private_voice(voice) or await grants.made_here(
+            session, caller.account_id, GrantKind.VOICE, voice_id
+        )
+        if private and not await grants.may_see(session, caller, GrantKind.VOICE, [voice_id]):
+            raise missing
     return voice
 
 

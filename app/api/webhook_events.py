@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
-from sqlalchemy import Select, exists, select
+from sqlalchemy import ColumnElement, Select, exists, select
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.responses import Response
 
@@ -15,7 +16,7 @@ from app.api import answer_schemas
 from app.api.answers import Limit100, page, read_cursor, read_limit, sign_cursor
 from app.api.dependencies import CallerDep, ContextDep
 from app.api.webhook_endpoints import iso
-from app.models import Delivery, Endpoint, Event, undelivered
+from app.models import Batch, Delivery, Endpoint, Event, undelivered
 from app.tenancy import Caller
 from app.webhooks.event_types import DESCRIPTIONS, EventType
 
@@ -46,19 +47,30 @@ async def list_events(ctx: ContextDep, caller: CallerDep, which: Annotated[Event
     scope = f"{caller.tenant_id} webhook events"
     before = read_cursor(keys, which.token, scope=scope).last_id if which.token else None
     async with ctx.database.begin() as session:
-        found = (await session.scalars(_rows(caller, which, before, count + 1))).all()
+        about = await _about(session, which.entity_id) if which.entity_id is not None else None
+        found = (await session.scalars(_rows(caller, which, about, before, count + 1))).all()
     shown = found[:count]
     more = len(found) > count
     next_token = sign_cursor(keys, "ours", shown[-1].id, scope=scope) if more else None
     return page([_view(event) for event in shown], next_token)
 
 
-def _rows(caller: Caller, which: EventFilter, before: str | None, limit: int) -> Select[Event]:
+async def _about(session: AsyncSession, entity_id: str) -> ColumnElement[bool]:
+    """The events of this video or look; or of this batch, whose event is of no job."""
+    if await session.get(Batch, entity_id) is None:
+        return col(Event.job_id) == entity_id
+    named: ColumnElement[str] = col(Event.detail)["batch_id"].as_string()
+    return (col(Event.type) == "batch.finished") & (named == entity_id)
+
+
+def _rows(
+    caller: Caller, which: EventFilter, about: ColumnElement[bool] | None, before: str | None, limit: int
+) -> Select[Event]:
     wanted = [col(Event.tenant_id) == caller.tenant_id, col(Event.type).isnot(None)]
     if which.event_type is not None:
         wanted.append(col(Event.type) == which.event_type)
-    if which.entity_id is not None:
-        wanted.append(col(Event.job_id) == which.entity_id)
+    if about is not None:
+        wanted.append(about)
     newest = select(Event).order_by(col(Event.id).desc())
     if not which.undelivered:
         if before is not None:

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.models import Delivery, DeliveryStatus, Endpoint, EndpointStatus
-from app.webhooks import schedule
+from app.webhooks import outbox, schedule
 
 log = structlog.get_logger(__name__)
 
@@ -24,7 +24,7 @@ async def put_aside(
     """
     if endpoint is None or endpoint.deleted_at is not None:
         outcome, finished_at = DeliveryStatus.DEAD, now
-    elif endpoint.status == EndpointStatus.DISABLED:
+    elif endpoint.status == EndpointStatus.DISABLED and await outbox.disabled(session, [endpoint.id]):
         outcome, finished_at = DeliveryStatus.OWED, None
     else:
         return False
@@ -64,7 +64,7 @@ async def failed(session: AsyncSession, endpoint: Endpoint, status: int | None, 
         .execution_options(synchronize_session=False)
     )
     if since is None:
-        return False
+        return not await outbox.disabled(session, [endpoint.id])
     reason = "gone" if status == GONE else "failing" if schedule.disabled_after(since, now) else None
     if reason is None:
         return True

@@ -194,6 +194,8 @@ async def test_the_last_bytes_count_until_the_upload_is_complete(
     wrong = await complete(api, told, checksum_sha256=hashlib.sha256(other).hexdigest())
     assert error_of(wrong) == (400, "invalid_parameter", "checksum_sha256")
     assert (await complete(api, told)).status_code == 200
+    assert error_of(await send(told, other)) == (409, "conflict", None)
+    assert [path.read_bytes() for path in files()] == [PNG]
 
 
 async def test_bytes_of_another_type_are_told_in_heygens_words_and_can_be_sent_anew(
@@ -271,6 +273,8 @@ async def test_a_batch_is_completed_file_by_file_and_one_bad_file_fails_no_other
     assert done.status_code == 202
     assert done.json()["data"]["counts_by_status"] == {"completed": 1, "failed": 1, "queued": 2}
     assert (await api.delete(f"/v3/assets/{ids[3]}")).status_code == 200
+    again = await api.post("/v3/assets/complete/batches", json={"batch_id": batch_id})
+    assert again.json()["data"]["counts_by_status"] == {"completed": 1, "failed": 2, "queued": 1}
     page = (await api.get(f"/v3/assets/batches/{batch_id}?limit=3")).json()["data"]
     assert (page["status"], page["title"], page["total_items"]) == ("processing", "Photos", 4)
     assert [(item["item_index"], item["video_id"], item["status"]) for item in page["items"]] == [

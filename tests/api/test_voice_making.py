@@ -162,8 +162,23 @@ async def test_a_recording_of_ours_goes_up_once_however_it_is_named(
         assert (await narrow.post(CLONE, json=body)).status_code == 200
     assert len(simulator.requests("POST", "/v3/assets")) == 1
     assert len(simulator.requests("POST", CLONE)) == 2
-    # What HeyGen deleted goes up again when it is asked for again.
     assert error_of(await api.post(CLONE, json=named)) == (404, "asset_not_found", "audio.asset_id")
+
+
+async def test_a_recording_that_heygen_deleted_goes_up_again_under_the_same_key(
+    narrow: httpx.AsyncClient, simulator: Simulator, heygen_url: str, clock: ManualClock
+) -> None:
+    body, headers = {"voice_name": "Mine", "audio": INLINE}, {"Idempotency-Key": "k1"}
+    simulator.set_scenario("unavailable_before_accept", times=1)
+    assert (await narrow.post(CLONE, json=body, headers=headers)).status_code == 504
+    async with at_heygen(heygen_url) as direct:
+        username = (await direct.get("/v3/users/me")).json()["data"]["username"]
+        [copy] = (await direct.get(f"/v3/assets?username={username}")).json()["data"]
+        await direct.delete(f"/v3/assets/{copy['id']}")
+    clock.advance(timedelta(minutes=3))
+    missing = await narrow.post(CLONE, json=body, headers=headers)
+    assert error_of(missing)[:2] == (409, "resource_not_ready")
+    assert (await narrow.post(CLONE, json=body, headers=headers)).status_code == 200
 
 
 WRONG: list[tuple[str, dict[str, Any], str]] = [

@@ -11,7 +11,7 @@ import pytest
 
 from app.context import Context, Terms
 from app.models import Account
-from tests.api.callers import caller, create_video, error_of
+from tests.api.callers import VIDEO, caller, create_video, error_of
 from tests.clocks import ManualClock
 from tests.services import serving
 
@@ -147,6 +147,24 @@ async def test_a_create_and_a_rotation_happen_once_for_each_key(api: httpx.Async
     assert len(secrets) == 3
 
 
+async def test_an_endpoint_of_another_tenant_does_not_exist(
+    api: httpx.AsyncClient, served: Context, account: Account
+) -> None:
+    made = await register(api)
+    path = f"{ENDPOINTS}/{made['endpoint_id']}"
+    async with caller(served, account, "other", account_wide=True) as other:
+        assert await listed(other) == []
+        for answer in (
+            await other.get(path),
+            await other.patch(path, json={"url": "https://elsewhere.example.com/"}),
+            await other.patch(path, json={"status": "disabled"}),
+            await other.post(f"{path}/rotate-secret"),
+            await other.delete(path),
+        ):
+            assert error_of(answer) == (404, "webhook_not_found", None), answer.request.method
+    assert await listed(api) == [made | {"secret": None}]
+
+
 async def test_pages_hold_ten_and_go_on_where_the_last_one_ended(api: httpx.AsyncClient) -> None:
     made = [(await register(api))["endpoint_id"] for _ in range(12)]
     first = (await api.get(ENDPOINTS)).json()
@@ -174,7 +192,7 @@ async def test_every_event_type_has_a_sentence_of_its_own(api: httpx.AsyncClient
     assert all(it["description"].endswith(".") for it in types)
 
 
-async def test_what_happened_is_told_to_the_tenant_alone_by_type_and_by_video(
+async def test_what_happened_is_told_to_the_tenant_alone_by_type_and_by_video_or_batch(
     api: httpx.AsyncClient, served: Context, account: Account
 ) -> None:
     canceled = [await create_video(api, callback_id=f"c{number}") for number in range(3)]
@@ -194,8 +212,15 @@ async def test_what_happened_is_told_to_the_tenant_alone_by_type_and_by_video(
     assert await listed(api, f"{path}?event_type=avatar_video.fail&limit=1") == events[:1]
     wrong = await api.get(f"{path}?event_type=avatar_video.done")
     assert error_of(wrong) == (400, "invalid_parameter", "event_type")
+    batch = await api.post("/v3/videos/batches", json={"videos": [VIDEO]})
+    batch_id = batch.json()["data"]["batch_id"]
+    [item] = (await api.get(f"/v3/videos/batches/{batch_id}")).json()["data"]["items"]
+    await api.post(f"/v3/videos/{item['video_id']}/cancel")
+    [finished] = await listed(api, f"{path}?entity_id={batch_id}")
+    assert (finished["event_type"], finished["event_data"]["batch_id"]) == ("batch.finished", batch_id)
     async with caller(served, account, "other", account_wide=True) as other:
         assert await listed(other, path) == []
+        assert await listed(other, f"{path}?entity_id={batch_id}") == []
         assert await listed(other, f"{path}?entity_id={canceled[1]}") == []
         stolen = await other.get(path, params={"token": first["next_token"]})
         assert error_of(stolen) == (400, "invalid_parameter", "token")

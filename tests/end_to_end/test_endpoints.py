@@ -48,9 +48,9 @@ def signatures(receiver: Receiver) -> int:
     return len(receiver.requests[-1][0]["webhook-signature"].split())
 
 
-def verifies(receiver: Receiver, secret: str) -> bool:
-    """Whether one of the last attempt's signatures is made with this secret, by the rules of Standard Webhooks."""
-    headers, body = receiver.requests[-1]
+def verifies(receiver: Receiver, secret: str, number: int = -1) -> bool:
+    """Whether this secret made one of an attempt's signatures, the last one's, by the rules of Standard Webhooks."""
+    headers, body = receiver.requests[number]
     at = datetime.fromtimestamp(int(headers["webhook-timestamp"]), UTC)
     return (
         Webhook(secret).sign(headers["webhook-id"], at, body.decode()) in headers["webhook-signature"].split()
@@ -95,6 +95,22 @@ async def test_an_event_goes_to_everybody_who_asked_for_it_and_is_signed_for_eac
         assert heygens_signature(all_of_it, secret)
         assert heygens_signature(callback, story.secret)
         assert not heygens_signature(failures, secret)
+
+
+async def test_an_end_is_told_to_each_endpoint_of_its_tenant_that_asked_and_is_signed_with_its_own_secret(
+    story: Story, account: Account, receiver: Receiver
+) -> None:
+    secrets = [(await register(story.api, receiver.url))[1] for _ in range(2)]
+    await register(story.api, receiver.url, events=["avatar_video.success"])
+    await register(story.api, receiver.url, entity_id="0" * 32)
+    async with caller(story.context, account, "other") as other:
+        await register(other, receiver.url)
+    video_id = await cancel_one(story.api)
+    await story.work()
+    assert told(receiver) == [video_id] * 2
+    signed = [[verifies(receiver, secret, number) for secret in secrets] for number in range(2)]
+    assert sorted(signed) == [[False, True], [True, False]]
+    assert (await story.api.get("/v3/webhooks/events?undelivered=true")).json()["data"] == []
 
 
 async def test_a_look_is_told_of_like_a_video(story: Story, receiver: Receiver) -> None:

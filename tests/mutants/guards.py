@@ -12,6 +12,7 @@ from tests.mutants.edges import (
     IDEMPOTENCY_MUTANTS,
     POLLS_MUTANTS,
 )
+from tests.mutants.endpoints import ENDPOINTS_MUTANTS
 from tests.mutants.governor import GOVERNOR_MUTANTS, LOCKS_MUTANTS
 from tests.mutants.lifecycle import LIFECYCLE_MUTANTS
 from tests.mutants.stories import DIFFERENTIAL_MUTANTS, MACHINE_MUTANTS, SIMULATION_MUTANTS
@@ -24,6 +25,8 @@ from tests.mutants.surroundings import (
     STRAYS_MUTANTS,
     WIRE_MUTANTS,
 )
+from tests.mutants.uploads import UPLOADS_MUTANTS
+from tests.mutants.voices import VOICES_MUTANTS
 
 AREAS = {
     "avatars": AVATARS_MUTANTS,
@@ -49,6 +52,9 @@ AREAS = {
     "polls": POLLS_MUTANTS,
     "gates": GATES_MUTANTS,
     "deliveries": DELIVERIES_MUTANTS,
+    "endpoints": ENDPOINTS_MUTANTS,
+    "uploads": UPLOADS_MUTANTS,
+    "voices": VOICES_MUTANTS,
     "batches": BATCH_MUTANTS,
     "boundaries": BOUNDARY_MUTANTS,
     "simulation": SIMULATION_MUTANTS,

@@ -1,0 +1,120 @@
+"""What keeps voices paid once, by accounts that are open, and each tenant's its own."""
+
+from tests.mutants.mutant import Mutant, without
+
+CALLS = "tests/api/test_paid_calls.py"
+MAKING = "tests/api/test_voice_making.py"
+RIGHTS = "tests/api/test_voice_rights.py"
+
+INTAKE_PY = "app/api/asset_intake.py"
+MAKING_PY = "app/api/voice_making.py"
+PAID_PY = "app/api/paid_calls.py"
+RIGHTS_PY = "app/api/voice_rights.py"
+VIDEO_LOOKS_PY = "app/api/video_looks.py"
+VOICES_PY = "app/api/voices.py"
+
+DESIGN = f"{MAKING}::test_a_design_shows_public_voices_and_the_tenants_own_alone"
+DESIGNED = f"{RIGHTS}::test_a_voice_that_was_designed_is_its_tenants_alone"
+GATE = f"{MAKING}::test_the_accounts_gate_and_pauses_hold_what_is_paid"
+UNDER_WAY = f"{CALLS}::test_a_call_holds_its_key_in_every_process_until_whoever_makes_it_must_have_died"
+LOST = f"{MAKING}::test_an_answer_that_got_lost_is_told_so_and_a_repeat_goes_under_the_same_key"
+
+VOICES_MUTANTS = (
+    without(
+        "simultaneous repeats are each paid for",
+        PAID_PY,
+        "    if mine is None:\n",
+        "    if False:\n",
+        UNDER_WAY,
+    ),
+    without(
+        "whoever died in a call holds its key for ever",
+        PAID_PY,
+        "where=col(CallUnderWay.until) <= now\n",
+        "where=col(CallUnderWay.until).is_(None)\n",
+        UNDER_WAY,
+    ),
+    without(
+        "a repeat is another request to HeyGen",
+        PAID_PY,
+        "{once.key or uuid7().hex}",
+        "{uuid7().hex}",
+        LOST,
+    ),
+    without(
+        "another body gets what HeyGen said of the first",
+        PAID_PY,
+        "\\n{body_hash}",
+        "",
+        f"{CALLS}::test_another_body_is_another_request_even_under_a_key_whose_first_answer_got_lost",
+    ),
+    without(
+        "a call that failed keeps its key",
+        PAID_PY,
+        "            await session.execute(delete(CallUnderWay).filter_by(**held, until=until))\n",
+        "            pass\n",
+        LOST,
+    ),
+    without(
+        "an account that is paused goes on paying",
+        PAID_PY,
+        "        await _check_open(ctx, caller)\n",
+        "",
+        GATE,
+    ),
+    without(
+        "what was designed for one is everybody's",
+        RIGHTS_PY,
+        "is_private_voice(voice) or await grants.made_here(\n"
+        "            session, caller.account_id, GrantKind.VOICE, voice_id\n        )\n",
+        "is_private_voice(voice)\n",
+        DESIGNED,
+    ),
+    without(
+        "what was designed for one speaks in everybody's videos",
+        VIDEO_LOOKS_PY,
+        "        if not visible and await grants.made_here(",
+        "        if False and await grants.made_here(",
+        DESIGNED,
+    ),
+    Mutant(
+        "a foreign voice can be deleted",
+        VOICES_PY,
+        (
+            ("    if voice_id not in visible:\n", "    if False:\n"),
+            (
+                "if grant is None and not is_private_voice(await readable(ctx, caller, voice_id, missing)):",
+                "if False:",
+            ),
+        ),
+        (DESIGNED,),
+    ),
+    without(
+        "a design shows what others cloned",
+        RIGHTS_PY,
+        "    hidden = set(private) - visible - set(made)\n",
+        "    hidden: set[str] = set()\n",
+        DESIGN,
+    ),
+    without(
+        "a clone is nobody's",
+        MAKING_PY,
+        "        await grants.own(session, caller, GrantKind.VOICE, [voice_id], ctx.clock.now())\n",
+        "",
+        DESIGN,
+    ),
+    without(
+        "a granted voice can be deleted",
+        VOICES_PY,
+        "    if grant is not None and not grant.owned:\n",
+        "    if False:\n",
+        f"{MAKING}::test_a_granted_voice_is_seen_and_used_but_not_deleted",
+    ),
+    without(
+        "a voice is cloned from a foreign file",
+        INTAKE_PY,
+        "rows = select(Asset).where(col(Asset.id) == asset_id, col(Asset.tenant_id) == caller.tenant_id)\n",
+        "rows = select(Asset).where(col(Asset.id) == asset_id)\n",
+        f"{MAKING}::test_a_recording_of_ours_goes_up_once_however_it_is_named",
+    ),
+)
