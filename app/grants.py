@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from app.database import portions
 from app.models import Grant, GrantKind, Tenant
 from app.tenancy import Caller
 
@@ -89,12 +90,10 @@ async def may_see(
     session: AsyncSession, caller: Caller, kind: GrantKind, heygen_ids: Collection[str]
 ) -> set[str]:
     """Those of these private things that the caller may see and use."""
-    rows = select(Grant).where(
-        col(Grant.account_id) == caller.account_id,
-        col(Grant.kind) == kind,
-        col(Grant.heygen_id).in_(list(heygen_ids)),
-    )
-    grants = (await session.scalars(rows)).all()
+    rows = select(Grant).where(col(Grant.account_id) == caller.account_id, col(Grant.kind) == kind)
+    grants: list[Grant] = []
+    for some in portions(heygen_ids):
+        grants += (await session.scalars(rows.where(col(Grant.heygen_id).in_(some)))).all()
     mine = {grant.heygen_id for grant in grants if grant.tenant_id == caller.tenant_id}
     if not caller.account_wide:
         return mine
