@@ -89,6 +89,7 @@ async def test_an_endpoint_and_a_callback_url_hear_of_a_video_at_the_same_time_b
 ) -> None:
     made = await register(api, receiver.url)
     await register(api, receiver.url, events=["avatar_video.fail"])
+    await register(api, receiver.url, events=[])
     await register(api, receiver.url, entity_id="another")
     video_id = await api.video(callback_url=receiver.url)
     clock.advance(8)
