@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from app.database import portions
 from app.models import Grant, GrantKind, Tenant
 from app.tenancy import Caller
 
@@ -89,12 +90,10 @@ async def may_see(
     session: AsyncSession, caller: Caller, kind: GrantKind, heygen_ids: Collection[str]
 ) -> set[str]:
     """Those of these private things that the caller may see and use."""
-    rows = select(Grant).where(
-        col(Grant.account_id) == caller.account_id,
-        col(Grant.kind) == kind,
-        col(Grant.heygen_id).in_(list(heygen_ids)),
-    )
-    grants = (await session.scalars(rows)).all()
+    rows = select(Grant).where(col(Grant.account_id) == caller.account_id, col(Grant.kind) == kind)
+    grants: list[Grant] = []
+    for some in portions(heygen_ids):
+        grants += (await session.scalars(rows.where(col(Grant.heygen_id).in_(some)))).all()
     mine = {grant.heygen_id for grant in grants if grant.tenant_id == caller.tenant_id}
     if not caller.account_wide:
         return mine
@@ -119,15 +118,17 @@ async def held(
     return set(await session.scalars(rows))
 
 
-async def made_here(session: AsyncSession, account_id: str, kind: GrantKind, heygen_id: str) -> bool:
-    """Whether some tenant made this thing, which is private then, whatever HeyGen says of it."""
+async def made_here(
+    session: AsyncSession, account_id: str, kind: GrantKind, heygen_ids: Collection[str]
+) -> set[str]:
+    """Those of these things that some tenant made, and that are private then, whatever HeyGen says of them."""
     rows = select(col(Grant.heygen_id)).where(
-        col(Grant.account_id) == account_id,
-        col(Grant.kind) == kind,
-        col(Grant.heygen_id) == heygen_id,
-        col(Grant.owned).is_(True),
+        col(Grant.account_id) == account_id, col(Grant.kind) == kind, col(Grant.owned).is_(True)
     )
-    return await session.scalar(rows.limit(1)) is not None
+    made: set[str] = set()
+    for some in portions(heygen_ids):
+        made.update(await session.scalars(rows.where(col(Grant.heygen_id).in_(some))))
+    return made
 
 
 async def has_any(session: AsyncSession, caller: Caller, kind: GrantKind) -> bool:

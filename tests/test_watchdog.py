@@ -12,11 +12,15 @@ from app.heygen.contract import drift
 from app.simulator.app import Simulator
 from app.watchdog import MOST_NAMES, Watchdog
 from tests.api.callback_bodies import event
-from tests.api.callers import PORTRAIT, create_video, read_video, render
+from tests.api.callers import PORTRAIT, at_heygen, create_video, read_video, render
+from tests.api.callers import VIDEO as BODY
+from tests.api.callers import VOICE as VOICE_ID
+from tests.api.photos import picture
 from tests.clocks import ManualClock
 from tests.services import run_worker
 
 VIDEO = {"id": "v", "status": "pending", "title": None}
+VOICE = {"voice_id": "v", "name": "Ada", "type": "public"}
 LOOK = {"id": "l", "name": "Sarah", "avatar_type": "photo_avatar", "status": "processing"}
 
 
@@ -41,6 +45,34 @@ async def test_a_look_and_a_video_are_made_without_meeting_anything_unknown(
     asked = {request.path.partition("?")[0] for request in simulator.requests()}
     assert {"/v3/avatars", "/v3/videos", "/v3/assets"} <= asked, "the witness heard of it"
     assert served.watchdog.report() == {"unknown": [], "ignored_callbacks": {}}
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"])
+async def test_a_field_more_is_all_that_is_new_in_voices_assets_batches_and_lists(
+    api: httpx.AsyncClient, served: Context, simulator: Simulator, heygen_url: str
+) -> None:
+    async with at_heygen(heygen_url) as direct:
+        batch = (await direct.post("/v3/videos/batches", json={"videos": [BODY]})).json()["data"]["batch_id"]
+        upload = await direct.post("/v3/assets", files={"file": ("a.png", picture(), "image/png")})
+    asset = upload.json()["data"]["asset_id"]
+    simulator.set_scenario("unknown_field", field="mood")
+    calls: dict[str, tuple[str, Any]] = {
+        "GET /v3/videos": ("/v3/videos", None),
+        "GET /v3/videos/statuses": (f"/v3/videos/statuses?batch_ids={batch},none", None),
+        "GET /v3/videos/batches/{id}": (f"/v3/videos/batches/{batch}", None),
+        "GET /v3/avatars": ("/v3/avatars", None),
+        "GET /v3/avatars/looks": ("/v3/avatars/looks", None),
+        "GET /v3/voices": ("/v3/voices", None),
+        "GET /v3/voices/{id}": (f"/v3/voices/{VOICE_ID}", None),
+        "POST /v3/voices": ("/v3/voices", {"prompt": "A calm narrator."}),
+        "POST /v3/voices/speech": ("/v3/voices/speech", {"text": "Good morning.", "voice_id": VOICE_ID}),
+        "GET /v3/assets": ("/v3/assets?username=simulator", None),
+        "GET /v3/assets/{id}": (f"/v3/assets/{asset}", None),
+    }
+    for operation, (path, body) in calls.items():
+        answer = await api.request(operation.partition(" ")[0], path, json=body)
+        assert answer.status_code == 200, (operation, answer.text)
+    assert names(served.watchdog) == {("field", operation, "mood") for operation in calls}
 
 
 @pytest.mark.parametrize("engine_name", ["sqlite"])
@@ -105,7 +137,19 @@ async def test_whatever_is_new_is_counted_told_once_and_stops_nothing(
             {"data": [{"video_id": "v", "status": "dreaming"}]},
             [("status", "dreaming")],
         ),
-        ("GET /v3/voices", {"data": [{"anything": 1}]}, []),
+        (
+            "GET /v3/videos/statuses",
+            {"data": [{"video_id": None, "batch_id": "b", "status": "not_found"}]},
+            [],
+        ),
+        ("GET /v3/videos/statuses", {"data": {"entries": []}}, []),
+        ("GET /v3/videos/statuses", {"data": [{"status": "failed"}]}, [("unreadable", "video_id")]),
+        ("GET /v3/voices/{id}", {"data": {"voice_id": "v", "status": "complete"}}, []),
+        ("GET /v3/voices/{id}", {"data": {"voice_id": "v", "status": "done"}}, [("status", "done")]),
+        ("GET /v3/voices", {"data": {"voices": []}}, [("unreadable", "data")]),
+        ("GET /v3/voices", {"data": [VOICE, "v"]}, [("unreadable", "data")]),
+        ("GET /v3/assets", {"data": [{"name": "a"}]}, [("unreadable", "id")]),
+        ("GET /v3/users/me", {"data": {"anything": 1}}, []),
     ],
 )
 def test_an_answer_is_compared_with_what_is_known(

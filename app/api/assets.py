@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from datetime import timedelta
-from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -20,15 +19,15 @@ from app.api.answers import data, data_bytes
 from app.api.asset_intake import INCOMPLETE, Received, announced, discard, keep, receive
 from app.api.asset_lists import uploads_of_ours
 from app.api.asset_views import asset_view, stored_view
-from app.api.dependencies import CallerDep, ContextDep, get_caller
+from app.api.dependencies import CallerDep, ContextDep
 from app.api.file_answers import Described, from_storage, gone
+from app.api.file_links import HolderDep
 from app.api.idempotency import Once, OnceDep
 from app.api.openapi import FILE, LINK_OR_KEY, uploads
 from app.api.upload_form import UploadForm
 from app.api.upstream import connection_of, reading
 from app.context import Context
-from app.errors import ApiError, Forbidden, InvalidParameter, NotFound, NotReady
-from app.links import verify
+from app.errors import ApiError, InvalidParameter, NotFound, NotReady
 from app.models import Asset, Upload
 from app.tenancy import Caller
 
@@ -104,18 +103,14 @@ async def get_content(
     asset_id: str,
     request: Request,
     ctx: ContextDep,
+    holder: HolderDep,
     variant: str = VARIANT,
-    expires: str | None = None,
-    signature: Annotated[str | None, Query()] = None,
 ) -> Response:
     """The bytes, for whoever holds the link, or the key of the asset's tenant."""
     found = select(Asset).where(col(Asset.id) == asset_id, col(Asset.deleted_at).is_(None))
-    if expires is not None or signature is not None:
-        signed = (f"/v3/assets/{asset_id}/content", variant, expires or "", signature or "")
-        if not verify(*signed, ctx.clock.now(), ctx.links.keys):
-            raise Forbidden("This link has expired or was altered; read the asset again for a new one.")
-    else:
-        found = found.where(col(Asset.tenant_id) == (await get_caller(request, ctx)).tenant_id)
+    tenant_id = await holder.tenant_id(f"/v3/assets/{asset_id}/content", variant, "asset")
+    if tenant_id is not None:
+        found = found.where(col(Asset.tenant_id) == tenant_id)
     if variant != VARIANT:
         raise InvalidParameter(f"'variant' must be {VARIANT}.", param="variant")
     async with ctx.database.begin() as session:

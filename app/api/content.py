@@ -5,23 +5,21 @@ A redirect would make clients hand the signed link on as Referer.
 
 from __future__ import annotations
 
-from datetime import datetime
 from functools import partial
-from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from sqlalchemy import select
 from sqlmodel import col
 from starlette.responses import Response
 
-from app.api.dependencies import ContextDep, get_caller
+from app.api.dependencies import ContextDep
 from app.api.file_answers import Described, from_heygen, from_storage, gone
+from app.api.file_links import HolderDep
 from app.api.openapi import FILE, LINK_OR_KEY
 from app.api.upstream import reading
 from app.api.video_answers import LINK_FIELDS, variants_of
 from app.context import Context
-from app.errors import Forbidden, InvalidParameter, NotFound, Unavailable
-from app.links import verify
+from app.errors import InvalidParameter, NotFound, Unavailable
 from app.models import File, Job, JobStatus
 
 router = APIRouter()
@@ -43,17 +41,11 @@ async def get_content(
     video_id: str,
     request: Request,
     ctx: ContextDep,
+    holder: HolderDep,
     variant: str = "video",
-    expires: str | None = None,
-    signature: Annotated[str | None, Query()] = None,
 ) -> Response:
     """One file of a finished video, for whoever holds its link, or the key of its tenant."""
-    now = ctx.clock.now()
-    if expires is not None or signature is not None:
-        _check_link(ctx, video_id, (variant, expires or "", signature or ""), now)
-        tenant_id = None
-    else:
-        tenant_id = (await get_caller(request, ctx)).tenant_id
+    tenant_id = await holder.tenant_id(f"/v3/videos/{video_id}/content", variant, "video")
     if variant not in LINK_FIELDS:
         raise InvalidParameter(f"'variant' must be one of {', '.join(LINK_FIELDS)}.", param="variant")
     job, file = await _find(ctx, video_id, variant, tenant_id)
@@ -63,11 +55,6 @@ async def get_content(
         if answer is not None:
             return answer
     return await from_heygen(ctx, request, await _fresh_link(ctx, job, variant), describe)
-
-
-def _check_link(ctx: Context, video_id: str, signed: tuple[str, str, str], now: datetime) -> None:
-    if not verify(f"/v3/videos/{video_id}/content", *signed, now, ctx.links.keys):
-        raise Forbidden("This link has expired or was altered; read the video again for a new one.")
 
 
 async def _find(ctx: Context, video_id: str, variant: str, tenant_id: str | None) -> tuple[Job, File | None]:

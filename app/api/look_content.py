@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from sqlalchemy import select
 from sqlmodel import col
 from starlette.responses import Response
 
-from app.api.dependencies import ContextDep, get_caller
+from app.api.dependencies import ContextDep
 from app.api.file_answers import Described, from_heygen, gone
+from app.api.file_links import HolderDep
 from app.api.openapi import FILE, LINK_OR_KEY
 from app.api.upstream import reading
 from app.context import Context
-from app.errors import Forbidden, InvalidParameter, NotFound, Unavailable
-from app.links import verify
+from app.errors import InvalidParameter, NotFound, Unavailable
 from app.models import Look
 
 router = APIRouter()
@@ -34,19 +33,11 @@ async def get_preview(
     look_id: str,
     request: Request,
     ctx: ContextDep,
+    holder: HolderDep,
     variant: str = "image",
-    expires: str | None = None,
-    signature: Annotated[str | None, Query()] = None,
 ) -> Response:
     """What a look is like, for whoever holds its link, or the key of its tenant."""
-    tenant_id = None
-    if expires is not None or signature is not None:
-        signed = (variant, expires or "", signature or "")
-        path = f"/v3/avatars/looks/{look_id}/content"
-        if not verify(path, *signed, ctx.clock.now(), ctx.links.keys):
-            raise Forbidden("This link has expired or was altered; read the look again for a new one.")
-    else:
-        tenant_id = (await get_caller(request, ctx)).tenant_id
+    tenant_id = await holder.tenant_id(f"/v3/avatars/looks/{look_id}/content", variant, "look")
     if variant not in _TYPES:
         raise InvalidParameter(f"'variant' must be one of {', '.join(_TYPES)}.", param="variant")
     look = await _find(ctx, look_id, tenant_id)

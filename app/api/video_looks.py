@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ from app.database import portions
 from app.errors import ApiError, InvalidParameter, NotFound
 from app.heygen import schemas
 from app.heygen.errors import HeyGenError, Missing
-from app.models import GrantKind, Group, Job, JobStatus, Look
+from app.models import Group, Job, JobStatus, Look
 from app.tenancy import Caller
 
 LOOK_UP_WITHIN = 2.0  # seconds
@@ -75,12 +75,15 @@ async def heygens_looks(ctx: Context, caller: Caller, avatar_ids: Iterable[str])
     return dict.fromkeys(ids, unasked) | dict(zip(ids, asked, strict=False))
 
 
-async def heygens_voices(ctx: Context, caller: Caller, voice_ids: Iterable[str]) -> dict[str, VoiceFacts]:
-    """The facts of voices."""
-    ids = list(dict.fromkeys(voice_ids))
-    asked = await asyncio.gather(*(_voice(ctx, caller, voice_id) for voice_id in ids[:MOST_LOOK_UPS]))
-    unasked = VoiceFacts(unchecked=not caller.account_wide)
-    return dict.fromkeys(ids, unasked) | dict(zip(ids, asked, strict=False))
+async def heygens_voices(
+    ctx: Context, caller: Caller, voice_ids: Iterable[str], visible: Collection[str], foreign: Iterable[str]
+) -> dict[str, VoiceFacts]:
+    """The facts of voices: the caller may use `visible` ones even if they are private, and `foreign` ones never."""
+    facts = {voice_id: VoiceFacts(unchecked=voice_id not in visible) for voice_id in voice_ids}
+    facts |= {voice_id: _no_voice(voice_id) for voice_id in foreign}
+    ids = [voice_id for voice_id, known in facts.items() if known.refusal is None][:MOST_LOOK_UPS]
+    asked = await asyncio.gather(*(_voice(ctx, caller, it, visible=it in visible) for it in ids))
+    return facts | dict(zip(ids, asked, strict=True))
 
 
 async def still_made(session: AsyncSession, look_ids: Sequence[str]) -> set[str]:
@@ -150,24 +153,22 @@ async def _look(ctx: Context, caller: Caller, avatar_id: str) -> LookFacts:
     )
 
 
-async def _voice(ctx: Context, caller: Caller, voice_id: str) -> VoiceFacts:
+async def _voice(ctx: Context, caller: Caller, voice_id: str, *, visible: bool) -> VoiceFacts:
     """The facts of a voice; one the caller may not use does not exist."""
-    missing = VoiceFacts(refusal=lambda param: NotFound.voice(voice_id, param=param))
-    async with ctx.database.begin() as session:
-        visible = bool(await grants.may_see(session, caller, GrantKind.VOICE, [voice_id]))
-        # What was designed has no status, so that it reads like a public voice.
-        if not visible and await grants.made_here(session, caller.account_id, GrantKind.VOICE, voice_id):
-            return missing
     connection = ctx.connections.get(caller.account_id)
     try:
         voice = await _ask(connection.catalog.voice(voice_id)) if connection else None
     except Missing:
-        return missing
+        return _no_voice(voice_id)
     if voice is None:
         return VoiceFacts(unchecked=not visible)
     if schemas.is_private_voice(voice) and not visible:
-        return missing
+        return _no_voice(voice_id)
     return VoiceFacts(engines=_words(voice.get("available_engines")))
+
+
+def _no_voice(voice_id: str) -> VoiceFacts:
+    return VoiceFacts(refusal=lambda param: NotFound.voice(voice_id, param=param))
 
 
 async def _ask(read: Awaitable[_T]) -> _T | None:

@@ -21,7 +21,7 @@ async def readable(ctx: Context, caller: Caller, voice_id: str, missing: NotFoun
     async with ctx.database.begin() as session:
         # What was designed has no status, so that it reads like a public voice.
         private = is_private_voice(voice) or await grants.made_here(
-            session, caller.account_id, GrantKind.VOICE, voice_id
+            session, caller.account_id, GrantKind.VOICE, [voice_id]
         )
         if private and not await grants.may_see(session, caller, GrantKind.VOICE, [voice_id]):
             raise missing

@@ -12,11 +12,14 @@ from app.errors import InvalidParameter
 from app.webhooks.destination import BadDestination, check_url
 from app.webhooks.event_types import EventType
 
-Events = Annotated[list[EventType], Field(min_length=1, max_length=100)]
+Events = Annotated[list[EventType], Field(max_length=100)]
 
 
 class EndpointCreate(WireModel):
-    """A new endpoint; without `events` it is told of everything, with `entity_id` only of that video, look or batch."""
+    """A new endpoint; `entity_id` narrows it to that video, look or batch.
+
+    Without `events` it is told of everything, with an empty list of nothing.
+    """
 
     url: str
     events: Events | None = None

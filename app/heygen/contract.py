@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 
 def _words(text: str) -> frozenset[str]:
@@ -22,11 +22,23 @@ GROUP_FIELDS = _words(
     " error"
 )
 CONSENT_FIELDS = frozenset({"avatar_group", "url"})
+VOICE_FIELDS = _words(
+    "voice_id name language gender type support_pause support_locale preview_audio_url available_engines created_at"
+    " status failure_message"
+)
+DESIGN_FIELDS = frozenset({"voices", "seed"})
+CLONE_FIELDS = frozenset({"voice_clone_id"})
+SPEECH_FIELDS = _words("audio_url duration request_id word_timestamps")
+ASSET_FIELDS = _words("id name owner space_id type uploaded_at url folder_id")
+UPLOAD_FIELDS = _words("asset_id url mime_type size_bytes")
 ENTRY_FIELDS = frozenset({"video_id", "status", "error", "batch_id", "item_index"})
+BATCH_FIELDS = _words("batch_id status counts_by_status total_items items has_more next_token")
 
 VIDEO_STATUSES = frozenset({"pending", "processing", "completed", "failed"})
 LOOK_STATUSES = frozenset({"processing", "pending_consent", "completed", "failed"})
+VOICE_STATUSES = frozenset({"processing", "complete", "failed"})
 ENTRY_STATUSES = frozenset({"queued", "processing", "completed", "failed", "not_found"})
+BATCH_STATUSES = frozenset({"processing", "completed", "failed"})
 CREATE_STATUSES = frozenset({"waiting"})
 
 EVENT_TYPES = frozenset(
@@ -65,18 +77,53 @@ ERROR_CODES = _words(
 
 FAREWELLS = ("deprecation", "sunset")  # RFC 9745, RFC 8594
 
-Shape = tuple[frozenset[str], frozenset[str]]
-VIDEO: Shape = (VIDEO_FIELDS, VIDEO_STATUSES)
-LOOK: Shape = (LOOK_FIELDS, LOOK_STATUSES)
-GROUP: Shape = (GROUP_FIELDS, LOOK_STATUSES)
-ENTRY: Shape = (ENTRY_FIELDS, ENTRY_STATUSES)
+
+class Shape(NamedTuple):
+    """What one thing is made of; one of `ids` has to be there."""
+
+    fields: frozenset[str]
+    statuses: frozenset[str] = frozenset()
+    ids: tuple[str, ...] = ("id",)
+
+
+VIDEO = Shape(VIDEO_FIELDS, VIDEO_STATUSES)
+LOOK = Shape(LOOK_FIELDS, LOOK_STATUSES)
+GROUP = Shape(GROUP_FIELDS, LOOK_STATUSES)
+VOICE = Shape(VOICE_FIELDS, VOICE_STATUSES, ("voice_id",))
+ASSET = Shape(ASSET_FIELDS)
+ENTRY = Shape(ENTRY_FIELDS, ENTRY_STATUSES, ("video_id", "batch_id"))
+ITEM = Shape(ENTRY_FIELDS, ENTRY_STATUSES, ("item_index",))
 THINGS = {
     "GET /v3/videos/{id}": VIDEO,
+    "POST /v3/videos": Shape(
+        frozenset({"video_id", "status", "output_format"}), CREATE_STATUSES, ("video_id",)
+    ),
+    "GET /v3/videos/batches/{id}": Shape(BATCH_FIELDS, BATCH_STATUSES, ("batch_id",)),
     "GET /v3/avatars/looks/{id}": LOOK,
     "PATCH /v3/avatars/looks/{id}": LOOK,
     "GET /v3/avatars/{id}": GROUP,
+    "GET /v3/voices/{id}": VOICE,
+    "POST /v3/voices": Shape(DESIGN_FIELDS, ids=("seed",)),
+    "POST /v3/voices/clone": Shape(CLONE_FIELDS, ids=("voice_clone_id",)),
+    "POST /v3/voices/speech": Shape(SPEECH_FIELDS, ids=("audio_url",)),
+    "GET /v3/assets/{id}": ASSET,
+    "POST /v3/assets": Shape(UPLOAD_FIELDS, ids=("asset_id",)),
 }
 """Answers whose data is one such thing."""
+PAGES = {
+    "GET /v3/videos": VIDEO,
+    "GET /v3/videos/statuses": ENTRY,
+    "GET /v3/avatars/looks": LOOK,
+    "GET /v3/avatars": GROUP,
+    "GET /v3/voices": VOICE,
+    "GET /v3/assets": ASSET,
+}
+"""Answers whose data is a list of such things."""
+INSIDE = {
+    "GET /v3/videos/batches/{id}": ("items", ITEM),
+    "POST /v3/voices": ("voices", VOICE),
+}
+"""Answers whose thing holds a list of others."""
 
 _WORD = re.compile(r"[A-Za-z0-9_.\-]{1,60}")
 
@@ -103,20 +150,18 @@ def drift(
 def _drift_of(operation: str, data: object) -> Iterator[tuple[str, str]]:
     if operation in THINGS:
         yield from _compared(data, THINGS[operation])
+    if operation in INSIDE and isinstance(data, Mapping):
+        name, shape = INSIDE[operation]
+        yield from _each(data.get(name), shape, within=f"{name}.")
     match operation:
         case "POST /v3/avatars/{id}/consent":
             yield from _asked(data)
-        case "POST /v3/videos":
-            yield from _compared(
-                data,
-                (frozenset({"video_id", "status", "output_format"}), CREATE_STATUSES),
-                id_name="video_id",
-            )
         case "POST /v3/avatars":
             yield from _made(data)
-        case "GET /v3/videos/statuses" if isinstance(data, list):
-            for entry in data:
-                yield from _compared(entry, ENTRY, id_name="video_id")
+        case "GET /v3/videos/statuses" if isinstance(data, Mapping):
+            pass  # no page shows this answer whole, so it is read in either way
+        case _ if operation in PAGES:
+            yield from _each(data, PAGES[operation])
 
 
 def word(name: object) -> str:
@@ -143,18 +188,27 @@ def _made(data: object) -> Iterator[tuple[str, str]]:
         yield from _compared(data.get("avatar_group"), GROUP, within="avatar_group.")
 
 
-def _compared(
-    data: object, shape: Shape, *, id_name: str = "id", within: str = ""
-) -> Iterator[tuple[str, str]]:
-    fields, statuses = shape
+def _each(data: object, shape: Shape, *, within: str = "") -> Iterator[tuple[str, str]]:
+    if not isinstance(data, list):
+        yield "unreadable", within.rstrip(".") or "data"
+        return
+    for item in data:
+        yield from _compared(item, shape, within=within)
+
+
+def _compared(data: object, shape: Shape, *, within: str = "") -> Iterator[tuple[str, str]]:
     if not isinstance(data, Mapping):
         yield "unreadable", within.rstrip(".") or "data"
         return
-    if not data.get(id_name):
-        yield "unreadable", within + id_name
-    yield from (("field", within + word(name)) for name in data if name not in fields)
+    if all(data.get(name) in (None, "") for name in shape.ids):
+        yield "unreadable", within + shape.ids[0]
+    yield from (("field", within + word(name)) for name in data if name not in shape.fields)
     status = data.get("status")
-    if status is not None and (not isinstance(status, str) or status.strip().lower() not in statuses):
+    if (
+        shape.statuses
+        and status is not None
+        and (not isinstance(status, str) or status.strip().lower() not in shape.statuses)
+    ):
         yield "status", word(status)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import uuid
 from collections import Counter
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from typing import Any
 
 from app.simulator.callbacks import Callbacks
 from app.simulator.errors import Refused
+from app.simulator.events import Events
 from app.simulator.store import Store
 from app.simulator.videos import entry
 
@@ -30,9 +32,10 @@ CREATE TABLE IF NOT EXISTS batch_items (
 class Batches:
     """The table of batches."""
 
-    def __init__(self, store: Store, callbacks: Callbacks) -> None:
+    def __init__(self, store: Store, callbacks: Callbacks, events: Events) -> None:
         self._store = store
         self._callbacks = callbacks
+        self._events = events
         store.script(TABLES)
 
     def add(self, video_ids: Sequence[str], title: str | None, callback_url: str | None) -> str:
@@ -80,14 +83,22 @@ class Batches:
             ],
         }
 
-    def plan_ends(self, now: float) -> None:
-        """Owe the word of each batch that has just ended."""
-        for batch in self._store.all("SELECT * FROM batches WHERE callback_url IS NOT NULL"):
+    def tell(self, now: float) -> None:
+        """Write down the end of each batch that has just ended, and owe the word of it."""
+        untold = self._store.all(
+            "SELECT * FROM batches WHERE NOT EXISTS (SELECT 1 FROM events WHERE entity_id = batches.id)"
+        )
+        for batch in untold:
             counts = Counter(item["status"] for item in self.entries(batch["id"], now))
             if _word(counts) != "processing":
-                data = {"batch_id": batch["id"], "status": _word(counts), "counts_by_status": dict(counts)}
-                self._callbacks.owe_batch(batch["id"], batch["callback_url"], data, now)
-                self._store.write("UPDATE batches SET callback_url = NULL WHERE id = ?", batch["id"])
+                self._tell(batch, counts, now)
+
+    def _tell(self, batch: sqlite3.Row, counts: Counter[str], now: float) -> None:
+        told = {"batch_id": batch["id"], "status": _word(counts), "counts_by_status": dict(counts)}
+        with self._store.transaction():
+            self._events.batch_finished(batch["id"], told, now)
+            if batch["callback_url"]:
+                self._callbacks.owe_batch(batch["id"], batch["callback_url"], told, now)
 
 
 def _word(counts: Counter[str]) -> str:

@@ -96,7 +96,6 @@ class Callbacks:
         """Try everything that is due once; answers how many were tried."""
         async with self._turn:
             now = self._now()
-            self._events.tell(now)
             due = self._store.all("SELECT * FROM callbacks WHERE due_at <= ? ORDER BY due_at, id", now)
             deliveries = self._events.due(now)
             places = asyncio.Semaphore(AT_ONCE)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import uuid
+from typing import Any
 
 from app.simulator.endpoints import Endpoints
 from app.simulator.store import Store
@@ -44,7 +46,7 @@ EVENT_TYPES = {
 
 
 class Events:
-    """One event a video, told once its time has come: to whoever is registered then."""
+    """One event a video or batch, told once its time has come: to whoever is registered then."""
 
     def __init__(self, store: Store, endpoints: Endpoints, words: Words) -> None:
         self._store = store
@@ -76,12 +78,20 @@ class Events:
     def _tell(self, planned: sqlite3.Row, now: float) -> None:
         video_id = planned["video_id"]
         event_type, body = self._words.of(video_id, "outcome", video_id)
+        self.forget(video_id)
+        self._happened(video_id, event_type, body, now, copies=planned["copies"])
+
+    def batch_finished(self, batch_id: str, data: dict[str, Any], now: float) -> None:
+        """Write down that a batch has ended, and owe it to the endpoints; part of a transaction."""
+        event_type, body = self._words.of(batch_id, "batch", json.dumps(data))
+        self._happened(batch_id, event_type, body, now, copies=1)
+
+    def _happened(self, entity_id: str, event_type: str, body: bytes, now: float, *, copies: int) -> None:
         event_id = f"evt_{uuid.uuid4().hex}"
         self._store.insert(
-            "events", id=event_id, entity_id=video_id, event_type=event_type, body=body, created_at=now
+            "events", id=event_id, entity_id=entity_id, event_type=event_type, body=body, created_at=now
         )
-        self.forget(video_id)
-        for endpoint_id in self._endpoints.listening(event_type, video_id) * planned["copies"]:
+        for endpoint_id in self._endpoints.listening(event_type, entity_id) * copies:
             self._store.insert(
                 "deliveries", event_id=event_id, endpoint_id=endpoint_id, due_at=now, first_due_at=now
             )

@@ -169,6 +169,7 @@ CREATE TABLE IF NOT EXISTS events (
     body BLOB NOT NULL,           -- what is posted, and signed
     created_at REAL NOT NULL
 );
+CREATE INDEX IF NOT EXISTS events_by_entity ON events (entity_id);
 
 CREATE TABLE IF NOT EXISTS deliveries (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

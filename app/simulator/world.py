@@ -87,7 +87,7 @@ class World:
             transport=options.callback_transport,
         )
         self.videos = Videos(self.store, self.faults, self.callbacks, self.links)
-        self.batches = Batches(self.store, self.callbacks)
+        self.batches = Batches(self.store, self.callbacks, self.events)
         self.studio = Studio(self.store, self.videos, options.filmer, self.now)
         self.voices = Voices(self.store, self.faults)
         # Where films speak, so does speech.
@@ -118,8 +118,13 @@ class World:
 
     async def call_back(self) -> int:
         """Try each callback that is due once; answers how many were tried."""
-        self.batches.plan_ends(self.now())
+        self.tell()
         return await self.callbacks.send_due()
+
+    def tell(self) -> None:
+        """Write down what has happened by now, and owe it to whoever listens."""
+        self.events.tell(self.now())
+        self.batches.tell(self.now())
 
     def decide(self, group_id: str, *, approved: bool) -> str | None:
         """Give or refuse the consent to a twin; where its page leads then. Raises Refused (404)."""

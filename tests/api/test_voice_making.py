@@ -153,6 +153,21 @@ async def test_a_granted_voice_is_seen_and_used_but_not_deleted(
     assert await private(api) == [voice_id]
 
 
+async def test_another_tenants_clone_is_refused_behind_more_voices_than_heygen_is_asked_about(
+    api: httpx.AsyncClient, narrow: httpx.AsyncClient, simulator: Simulator
+) -> None:
+    others = [f"{number:032x}" for number in range(40)]
+    spoken = VIDEO | {"title": None, "voice_id": await clone(narrow)}
+    scenes = [
+        {"type": "avatar_video", "input": spoken | {"voice_id": it}} for it in [*others, spoken["voice_id"]]
+    ]
+    simulator.set_scenario("outage")
+    answer = await api.post("/v3/videos", json={"type": "studio", "scenes": scenes})
+    assert error_of(answer) == (404, "voice_not_found", "scenes.40.input.voice_id")
+    answer = await api.post("/v3/videos", json={"type": "studio", "scenes": scenes[:40]})
+    assert answer.status_code == 200, answer.text
+
+
 async def test_a_recording_of_ours_goes_up_once_however_it_is_named(
     api: httpx.AsyncClient, narrow: httpx.AsyncClient, simulator: Simulator
 ) -> None:

@@ -74,7 +74,6 @@ async def test_an_endpoint_shows_its_secret_once_and_then_is_listed_changed_and_
         ({}, "url"),
         ({"url": None}, "url"),
         ({"url": 7}, "url"),
-        ({"url": HOOK, "events": []}, "events"),
         ({"url": HOOK, "events": "batch.finished"}, "events"),
         ({"url": HOOK, "events": ["batch.started"]}, "events.0"),
         ({"url": HOOK, "entity_id": ""}, "entity_id"),
@@ -87,6 +86,24 @@ async def test_a_wrong_endpoint_is_refused_with_the_field_at_fault(
 ) -> None:
     assert error_of(await api.post(ENDPOINTS, json=body)) == (400, "invalid_parameter", param)
     assert await listed(api) == []
+
+
+async def test_an_empty_list_of_events_is_a_list_and_not_all_of_them(api: httpx.AsyncClient) -> None:
+    quiet, loud = await register(api, events=[]), await register(api)
+    assert quiet["events"] == []
+    assert (await listed(api))[1]["events"] == []
+    unheard = "/v3/webhooks/events?undelivered=true"
+
+    async def end() -> None:
+        await api.post(f"/v3/videos/{await create_video(api)}/cancel")
+
+    await end()
+    assert len(await listed(api, unheard)) == 1
+    changed = await api.patch(f"{ENDPOINTS}/{loud['endpoint_id']}", json={"events": []})
+    assert changed.json()["data"] == loud | {"secret": None, "events": []}
+    await end()
+    assert len(await listed(api, unheard)) == 1, "nobody is told of the second"
+    assert len(await listed(api, "/v3/webhooks/events")) == 2
 
 
 @pytest.mark.parametrize(

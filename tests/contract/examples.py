@@ -223,7 +223,8 @@ VOICE = {
     "gender": "female",
     "preview_audio_url": None,
 }
-LISTED_VOICE = VOICE | {"type": "public", "support_pause": True, "support_locale": False}
+SUPPORT = {"support_pause": True, "support_locale": False}
+LISTED_VOICE = VOICE | SUPPORT | {"type": "public", "available_engines": ["starfish"]}
 CLONED_VOICE = VOICE | {"support_pause": True, "created_at": 1, "status": "complete", "failure_message": None}
 CREATED = {"video_id": "v1", "status": "waiting", "output_format": "mp4"}
 VIDEO = {

@@ -11,8 +11,10 @@ WANTED = {"url": URL, "events": ["avatar_video.success", "batch.finished"], "ent
 REQUESTS: list[tuple[str, str, Any]] = [
     (*REGISTER, WANTED),
     (*REGISTER, {"url": URL, "entity_id": None}),
+    (*REGISTER, {"url": URL, "events": []}),
     (*CHANGE, {"url": URL}),
     (*CHANGE, {"url": URL, "events": ["batch.finished"]}),
+    (*CHANGE, {"events": []}),
 ]
 READS = [
     f"{ENDPOINTS}?limit=100&token=t",

@@ -66,15 +66,15 @@ VOICES_MUTANTS = (
         "what was designed for one is everybody's",
         RIGHTS_PY,
         "is_private_voice(voice) or await grants.made_here(\n"
-        "            session, caller.account_id, GrantKind.VOICE, voice_id\n        )\n",
+        "            session, caller.account_id, GrantKind.VOICE, [voice_id]\n        )\n",
         "is_private_voice(voice)\n",
         DESIGNED,
     ),
     without(
         "what was designed for one speaks in everybody's videos",
         VIDEO_LOOKS_PY,
-        "        if not visible and await grants.made_here(",
-        "        if False and await grants.made_here(",
+        "for voice_id in foreign}",
+        "for voice_id in ()}",
         DESIGNED,
     ),
     Mutant(

@@ -119,8 +119,11 @@ class Receiver:
 
     @property
     def seen(self) -> list[tuple[str, str]]:
-        """Type and video of each event."""
-        return [(event["event_type"], event["event_data"]["video_id"]) for event in self.events]
+        """Type and video, or batch, of each event."""
+        return [
+            (event["event_type"], event["event_data"].get("video_id") or event["event_data"]["batch_id"])
+            for event in self.events
+        ]
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()

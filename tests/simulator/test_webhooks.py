@@ -9,7 +9,7 @@ import pytest
 
 from app.simulator.app import Options, Simulator
 from app.simulator.server import running
-from tests.simulator.conftest import Api, Clock, Receiver
+from tests.simulator.conftest import PUBLIC_LOOK, VOICE, Api, Clock, Receiver
 from tests.simulator.scenes import shows
 
 ENDPOINTS = "/v3/webhooks/endpoints"
@@ -89,6 +89,7 @@ async def test_an_endpoint_and_a_callback_url_hear_of_a_video_at_the_same_time_b
 ) -> None:
     made = await register(api, receiver.url)
     await register(api, receiver.url, events=["avatar_video.fail"])
+    await register(api, receiver.url, events=[])
     await register(api, receiver.url, entity_id="another")
     video_id = await api.video(callback_url=receiver.url)
     clock.advance(8)
@@ -104,6 +105,51 @@ async def test_an_endpoint_and_a_callback_url_hear_of_a_video_at_the_same_time_b
     (event,) = await api.data(EVENTS)
     assert header(receiver, "Heygen-Event-Id") == event["event_id"]
     assert header(receiver, "Signature") is None
+
+
+async def test_an_endpoint_and_a_callback_url_hear_once_that_a_batch_has_ended(
+    api: Api, simulator: Simulator, clock: Clock, receiver: Receiver
+) -> None:
+    made = await register(api, receiver.url, events=["batch.finished"])
+    await register(api, receiver.url, events=["avatar_video_gif.success"])
+    await register(api, receiver.url, entity_id="another")
+    video = {"type": "avatar", "avatar_id": PUBLIC_LOOK, "voice_id": VOICE}
+    videos = [video | {"script": script} for script in ("Hello.", "[[fail]] Hello.")]
+    body = {"videos": videos, "callback_url": receiver.url}
+    batch_id = (await api.call("POST", "/v3/videos/batches", json=body)).json()["data"]["batch_id"]
+    assert await simulator.send_due_callbacks() == 0
+    clock.advance(8)
+    sent = await api.call("POST", "/simulator/callbacks")
+    assert sent.json()["data"] == {"sent": 2}
+    assert await simulator.send_due_callbacks() == 0
+    assert receiver.seen == [("batch.finished", batch_id)] * 2
+    assert receiver.bodies[0] == receiver.bodies[1]
+    told = receiver.events[0]["event_data"]
+    assert (told["status"], told["counts_by_status"]) == ("completed", {"completed": 1, "failed": 1})
+    receiver.headers.sort(key=lambda head: "heygen-signature" in head.lower())
+    assert header(receiver, "Heygen-Event-Id")
+    assert is_signed(receiver, "Heygen-Signature", made["secret"])
+    assert "signature" not in receiver.headers[0].lower()
+
+
+async def test_the_end_of_a_batch_without_a_callback_url_stands_in_the_history(
+    api: Api, clock: Clock
+) -> None:
+    video = {"type": "avatar", "avatar_id": PUBLIC_LOOK, "voice_id": VOICE, "script": "Hello."}
+    made = await api.call("POST", "/v3/videos/batches", json={"videos": [video]})
+    batch_id = made.json()["data"]["batch_id"]
+    assert await api.data(EVENTS) == []
+    clock.advance(8)
+    for _ in range(2):
+        told = await api.data(EVENTS)
+        assert [event["event_type"] for event in told] == ["batch.finished", "avatar_video.success"]
+    (event,) = await api.data(f"{EVENTS}?entity_id={batch_id}")
+    assert event == told[0]
+    assert event["event_data"] == {
+        "batch_id": batch_id,
+        "status": "completed",
+        "counts_by_status": {"completed": 1},
+    }
 
 
 @shows("signature_alone")

@@ -122,7 +122,7 @@ async def finish(job_id: str, world: WorldDep) -> dict[str, Any]:
 @router.post("/callbacks")
 async def send_callbacks(world: WorldDep) -> dict[str, Any]:
     """Send what is due."""
-    return {"data": {"sent": await world.callbacks.send_due()}}
+    return {"data": {"sent": await world.call_back()}}
 
 
 def _state(world: World, name: str) -> dict[str, Any]:

@@ -46,7 +46,7 @@ async def create_video(request: Request, world: WorldDep) -> Response:
             await world.studio.begin(video_id)
             if early:
                 await world.studio.finished(video_id)
-                await world.callbacks.send_due()
+                await world.call_back()
 
         return Job(title=order.title, cost=cost, save=save, answer=answer, begin=begin)
 

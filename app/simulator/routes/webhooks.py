@@ -92,7 +92,7 @@ async def list_events(request: Request, world: WorldDep) -> dict[str, Any]:
     event_type = request.query_params.get("event_type") or None
     if event_type is not None and event_type not in EVENT_TYPES:
         raise invalid("event_type", "'event_type' must be one of HeyGen's event types.")
-    world.events.tell(world.now())
+    world.tell()
     entity_id = request.query_params.get("entity_id") or None
     return listing(world.events.page(event_type, entity_id, page.after, page.limit), page, _event)
 
