@@ -58,8 +58,8 @@ def _idempotency(history: History) -> Iterator[str]:
         bound = history.tables.bound.get(key)
         if accepted and bound not in ids:
             yield f"client key bound to another job than was answered: {key[2]}"
-    named = [it for it in (*history.tables.jobs, *history.tables.batches) if it.callback_id is not None]
-    stored = Counter((it.tenant_id, it.callback_id) for it in named)
+    things: list[JobRow | BatchRow] = [*history.tables.jobs, *history.tables.batches]
+    stored = Counter((it.tenant_id, it.callback_id) for it in things)
     for (tenant_id, callback_id), asks in _grouped(
         [ask for ask in history.asks if ask.callback_id], lambda it: (it.tenant_id, it.callback_id)
     ):

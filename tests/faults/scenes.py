@@ -57,11 +57,8 @@ ENDS = {
     "batch": {"completed"},
 }
 """How the job of a scene may end, whatever strikes: nothing strikes so long that a deadline is an excuse."""
-BATCH_POINTS = (
-    *("accept.stored", "callback.stored", "poll.asked", "poll.recorded"),
-    *("deliver.claimed", "deliver.posted", "deliver.recorded"),
-)
-"""Where a fault may do harm to a batch that it cannot do to a video, or to what an endpoint is owed."""
+BATCH_MOMENTS = (("accept.stored", 1), ("poll.asked", 2), ("poll.recorded", 1), ("deliver.posted", 3))
+"""Points, and the time at which each is a batch's: stored, one item ended, both ended, its end told to the endpoint."""
 
 
 def scenes_of(points: Iterable[str]) -> tuple[str, ...]:
