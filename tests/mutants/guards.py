@@ -12,6 +12,7 @@ from tests.mutants.edges import (
     IDEMPOTENCY_MUTANTS,
     POLLS_MUTANTS,
 )
+from tests.mutants.endpoints import ENDPOINTS_MUTANTS
 from tests.mutants.governor import GOVERNOR_MUTANTS, LOCKS_MUTANTS
 from tests.mutants.lifecycle import LIFECYCLE_MUTANTS
 from tests.mutants.stories import DIFFERENTIAL_MUTANTS, MACHINE_MUTANTS, SIMULATION_MUTANTS
@@ -49,6 +50,7 @@ AREAS = {
     "polls": POLLS_MUTANTS,
     "gates": GATES_MUTANTS,
     "deliveries": DELIVERIES_MUTANTS,
+    "endpoints": ENDPOINTS_MUTANTS,
     "batches": BATCH_MUTANTS,
     "boundaries": BOUNDARY_MUTANTS,
     "simulation": SIMULATION_MUTANTS,
