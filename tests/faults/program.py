@@ -110,10 +110,8 @@ class Program:
 
     async def _act(self, name: str) -> None:
         match name:
-            case "create":
-                await self.callers.create(self.replica, self.now())
-            case "create_batch":
-                await self.callers.create_batch(self.replica, self.now())
+            case "create" | "create_batch":
+                await getattr(self.callers, name)(self.replica, self.now())
             case "create_look":
                 await self.callers.create_look(self.replica)
             case "repeat":
