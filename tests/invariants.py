@@ -23,11 +23,14 @@ class Invariant:
     mutants: tuple[str, ...]
 
 
+BATCH_CALLS = "api/test_batches.py"
+BATCHES = "end_to_end/test_batches.py"
 CALLBACKS = "api/test_callbacks.py"
 CLAIMS = "worker/test_claims.py"
 CRASHES = "end_to_end/test_crashes.py"
 DIFFERENTIAL = "faults/test_differential.py"
-ENDINGS = "end_to_end/test_endings.py"
+ENDPOINTS = "end_to_end/test_endpoints.py"
+FAILPOINTS = "faults/test_failpoints.py"
 GOVERNOR = "test_governor.py"
 IDEMPOTENCY = "api/test_idempotency.py"
 LIFECYCLE = "test_lifecycle.py"
@@ -39,6 +42,8 @@ SIMULATION = "faults/test_simulation.py"
 SUBMIT = "worker/test_submit.py"
 UNSURE = "worker/test_unsure.py"
 WEBHOOKS = "end_to_end/test_webhooks.py"
+
+BATCH_FAULTS = "test_no_fault_breaks_a_batch_or_keeps_an_end_from_a_registered_endpoint"
 
 INVARIANTS = (
     Invariant(
@@ -108,8 +113,8 @@ INVARIANTS = (
         (
             f"{SUBMIT}::test_a_crash_at_any_boundary_of_a_submission_costs_no_second_render",
             f"{SUBMIT}::test_an_answer_lost_after_acceptance_is_asked_for_again_under_the_same_key",
-            "faults/test_failpoints.py::test_no_fault_at_a_boundary_breaks_a_promise",
-            "faults/test_failpoints.py::test_no_two_crashes_break_a_promise",
+            f"{FAILPOINTS}::test_no_fault_at_a_boundary_breaks_a_promise",
+            f"{FAILPOINTS}::test_no_two_crashes_break_a_promise",
         ),
         (
             "a repeat gets a key of its own",
@@ -187,7 +192,7 @@ INVARIANTS = (
         (
             f"{LIFECYCLE}::test_the_end_frees_the_slot",
             f"{LIFECYCLE}::test_what_is_withdrawn_before_anything_was_sent_gives_its_slot_back_at_once",
-            "faults/test_failpoints.py::test_what_is_in_doubt_keeps_its_slot",
+            f"{FAILPOINTS}::test_what_is_in_doubt_keeps_its_slot",
         ),
         (
             "the end keeps its slot",
@@ -322,10 +327,35 @@ INVARIANTS = (
         ("each attempt has bytes of its own",),
     ),
     Invariant(
+        24,
+        "A secret that is rotated away goes on to sign for a day beside the new one: no receiver misses an event",
+        (
+            f"{ENDPOINTS}::test_a_secret_that_was_rotated_away_signs_for_another_day",
+            "webhooks/test_signing.py::test_the_official_library_verifies_with_either_secret_during_a_rotation",
+        ),
+        (
+            "a rotated secret dies at once",
+            "a rotated secret signs for ever",
+        ),
+    ),
+    Invariant(
         25,
         "One dead or slow endpoint delays no other tenant",
         (f"{WEBHOOKS}::test_a_receiver_that_hangs_takes_its_own_share_and_holds_up_nobody_else",),
         ("one receiver takes every place",),
+    ),
+    Invariant(
+        26,
+        "An endpoint that is gone, or fails for five days, is disabled; what it is owed is held until it is enabled",
+        (
+            f"{ENDPOINTS}::test_an_endpoint_that_is_gone_is_disabled_and_what_it_is_owed_is_held",
+            f"{ENDPOINTS}::test_an_endpoint_that_fails_for_five_days_is_disabled_and_nothing_kept_is_lost",
+        ),
+        (
+            "an endpoint that is gone is asked again",
+            "what was held is never sent",
+            "what happens while an endpoint is enabled is held for ever",
+        ),
     ),
     Invariant(
         28,
@@ -444,6 +474,47 @@ INVARIANTS = (
             "a tenant's own cap is passed",
             "nobody remembers whose turn it was",
             "every start costs the same",
+        ),
+    ),
+    Invariant(
+        45,
+        "A batch is stored whole or not at all: one row and one billed render an item",
+        (
+            f"{BATCH_CALLS}::test_one_bad_item_stores_none_and_every_fault_is_named",
+            f"{BATCHES}::test_a_thousand_videos_are_one_request_and_one_row_each",
+            f"{BATCHES}::test_every_item_is_rendered_once_and_the_batch_ends_once",
+            f"{FAILPOINTS}::{BATCH_FAULTS}",
+        ),
+        ("one bad item does not stop the others",),
+    ),
+    Invariant(
+        46,
+        "A batch ends once, with its last item, and tells how all of them ended",
+        (
+            f"{BATCH_CALLS}::test_whatever_ends_an_item_counts_once_and_the_last_one_ends_the_batch",
+            f"{BATCHES}::test_ends_that_come_together_neither_wait_for_each_other_nor_count_twice",
+            f"{FAILPOINTS}::{BATCH_FAULTS}",
+        ),
+        (
+            "the end of an item is not the batch's business",
+            "a batch ends with its first item",
+            "a batch's end is owed to nobody",
+            "failed items make a batch completed",
+            "deadlines lock jobs after batches",
+        ),
+    ),
+    Invariant(
+        47,
+        "Each end of a video, look or batch is owed once to each endpoint that is registered for it",
+        (
+            f"{ENDPOINTS}::test_an_event_goes_to_everybody_who_asked_for_it_and_is_signed_for_each",
+            f"{ENDPOINTS}::test_a_look_is_told_of_like_a_video",
+            f"{FAILPOINTS}::{BATCH_FAULTS}",
+        ),
+        (
+            "one endpoint of several is told",
+            "an endpoint is told what it did not ask for",
+            "endpoints of all tenants are told",
         ),
     ),
 )

@@ -85,6 +85,8 @@ async def test_an_event_goes_to_everybody_who_asked_for_it_and_is_signed_for_eac
         assert told(all_of_it) == [done, failed]
         assert (told(failures), told(one_video), told(callback)) == ([failed], [done], [done])
         assert strangers.requests == []
+        undelivered = await story.api.get("/v3/webhooks/events?undelivered=true")
+        assert undelivered.json()["data"] == [], "nor is anything owed to them"
 
         event = json.loads(all_of_it.bodies[0])
         assert (event["event_type"], event["event_data"]["callback_id"]) == ("avatar_video.success", "c1")

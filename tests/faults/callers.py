@@ -19,6 +19,7 @@ AT_ONCE = 6
 MOST_OPEN = 40  # accepted and not yet told of by webhook: more would only wait
 PATIENCE = 0.02  # seconds between two tries
 LOOK_EVERY = 40  # that many videos for each new look
+BATCH_EVERY = 10
 
 
 class Callers:
@@ -105,13 +106,15 @@ class Callers:
         path, body = self._wish(number)
         sha = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
         while True:
-            outcome, job_id = await self._ask(path, body, key)
+            outcome, told = await self._ask(path, body, key)
             self.outcomes[outcome] += 1
+            made = told.get("video_id") or told.get("batch_id") or told.get("avatar_item", {}).get("id")
+            items = tuple(item["video_id"] for item in told.get("items", ()))
             self.asks.append(
-                Ask(self._tenant_id, f"POST {path}", key, sha, outcome, job_id, body.get("callback_id"))
+                Ask(self._tenant_id, f"POST {path}", key, sha, outcome, made, body.get("callback_id"), items)
             )
             if outcome != "unknown":
-                return job_id if path == "/v3/videos" else None
+                return made if "callback_url" in body else None
             await asyncio.sleep(PATIENCE)
 
     def _wish(self, number: int) -> tuple[str, dict[str, Any]]:
@@ -120,20 +123,21 @@ class Callers:
                 "greenroom": {"reuse": False}
             }
         named = {"title": f"Video {number}", "callback_id": f"ask-{number}", "callback_url": self._hook}
+        if number % BATCH_EVERY == 2:
+            return "/v3/videos/batches", {"videos": [VIDEO, VIDEO]} | named
         return "/v3/videos", VIDEO | named
 
-    async def _ask(self, path: str, body: Mapping[str, Any], key: str) -> tuple[str, str | None]:
+    async def _ask(self, path: str, body: Mapping[str, Any], key: str) -> tuple[str, dict[str, Any]]:
+        """The outcome, and what was answered where it was accepted."""
         try:
             answer = await self._api.post(path, json=body, headers={"Idempotency-Key": key})
         except httpx.HTTPError:
-            return "unknown", None
+            return "unknown", {}
         if answer.status_code >= 500 or answer.status_code == 429:
-            return "unknown", None
+            return "unknown", {}
         if answer.status_code != 200:
-            return "refused", None
-        told = answer.json()["data"]
-        job_id = told.get("video_id") or told["avatar_item"]["id"]
-        return "accepted", str(job_id)
+            return "refused", {}
+        return "accepted", dict(answer.json()["data"])
 
     async def _delete(self, job_id: str) -> None:
         # Once: whether it is gone then is nobody's promise, as nothing was answered.

@@ -14,6 +14,9 @@ from tests.factories import LOOK, VOICE
 from tests.faults.records import Ask
 from tests.faults.replica import Replica
 
+CREATES = {"/v3/videos": "video", "/v3/videos/batches": "video", "/v3/avatars": "look"}
+"""What is made where."""
+ENDPOINT = "http://endpoint.test/hook"
 HOOKS = tuple(f"http://receiver-{number}.test/hook" for number in range(3))
 DEADLINES = (None, None, None, 90, 600, 7200)  # seconds; None: the default of a day
 PRIORITIES = (0, 0, 0, 5, -5)
@@ -66,6 +69,17 @@ class Callers:
             body["callback_url"] = self.random.choice(HOOKS)
         await self._ask(replica, tenant, "/v3/videos", body)
 
+    async def create_batch(self, replica: Replica, now: datetime) -> None:
+        """Ask for a few videos at once."""
+        tenant, seconds = self.random.choice(self.tenants), self.random.choice(DEADLINES)
+        video = {"type": "avatar", "avatar_id": LOOK, "voice_id": VOICE, "script": "Hello."}
+        body: dict[str, Any] = {"videos": [video] * self.random.randint(1, 3)}
+        if seconds is not None:
+            body["greenroom"] = {"deadline": (now + timedelta(seconds=seconds)).isoformat()}
+        if self.random.random() < 0.7:
+            body["callback_url"] = self.random.choice(HOOKS)
+        await self._ask(replica, tenant, "/v3/videos/batches", body)
+
     async def create_look(self, replica: Replica) -> None:
         """Ask for a look; videos of it may be asked for at once."""
         tenant, color = self.random.choice(self.tenants), f"#{self.random.randrange(1 << 24):06x}"
@@ -115,14 +129,15 @@ class Callers:
     async def _ask(self, replica: Replica, tenant: Tenant, path: str, body: dict[str, Any]) -> None:
         self._count += 1
         name = f"ask-{self._count}"
-        content = json.dumps(body | ({"callback_id": name} if path == "/v3/videos" else {})).encode()
+        callback_id = name if CREATES[path] == "video" else None
+        content = json.dumps(body | ({"callback_id": name} if callback_id else {})).encode()
         ask = Ask(
             tenant_id=tenant.id,
             operation=f"POST {path}",
             key=name if self.random.random() < 0.7 else None,
             body_sha256=_sha256(content),
             outcome="unknown",
-            callback_id=name if path == "/v3/videos" else None,
+            callback_id=callback_id,
         )
         self._sent.append((tenant, path, ask, content))
         await self._send(replica, tenant, path, ask, content)
@@ -138,9 +153,10 @@ class Callers:
             answer = await client.post(path, headers=headers, content=content)
             if answer.is_success:
                 data = answer.json()["data"]
-                job_id = data["video_id"] if path == "/v3/videos" else data["avatar_item"]["id"]
-                self.asks[place] = replace(ask, outcome="accepted", job_id=job_id)
-                self.made.append((tenant, "video" if path == "/v3/videos" else "look", job_id))
+                items = tuple(item["video_id"] for item in data.get("items", ()))
+                made_id = data.get("batch_id") or data.get("video_id") or data["avatar_item"]["id"]
+                self.asks[place] = replace(ask, outcome="accepted", job_id=made_id, items=items)
+                self.made += [(tenant, CREATES[path], job_id) for job_id in items or (made_id,)]
             elif answer.status_code < 500:
                 self.asks[place] = replace(ask, outcome="refused")
 

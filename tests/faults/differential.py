@@ -24,7 +24,7 @@ from tests.faults.result import Result
 from tests.faults.rounds import Harness
 
 OWN = {
-    "events": "job_id number",
+    "events": "job_id number id",
     "submissions": "job_id n send",
     "callbacks": "job_id received_at",
     "files": "job_id variant",
@@ -33,7 +33,7 @@ OWN = {
     "asset_uploads": "asset_id account_id",
     "idempotency_keys": "tenant_id operation key",
 }
-ORDERS = dict.fromkeys(("accounts", "tenants", "jobs", "groups", "looks", "assets"), "id") | OWN
+ORDERS = dict.fromkeys(("accounts", "tenants", "batches", "jobs", "groups", "looks", "assets"), "id") | OWN
 """The tables, each after those that it names, and in an order of its own. Ids rise with time."""
 SECRET = re.compile(r"(_encrypted|token|sha256|_digest)$|^(answer|body)$")
 ID, SHA = re.compile(r"[0-9a-f]{32}"), re.compile(r"[0-9a-f]{64}")
@@ -111,7 +111,9 @@ async def _told(database: Database) -> AsyncIterator[str]:
         async with database.begin() as session:
             rows = (await session.execute(select(table))).mappings().all()
         columns = order.split()
-        for row in sorted(rows, key=lambda it: [ranks.get(it[column], it[column]) for column in columns]):
+        for row in sorted(
+            rows, key=lambda it: [ranks.get(it[column], it[column] or 0) for column in columns]
+        ):
             ranks.setdefault(str(row.get("id")), len(ranks))
             yield f"{name} {dict(_open(row))}"
 

@@ -27,7 +27,7 @@ from app.simulator.server import running
 from tests.clocks import ManualClock
 from tests.faults.injection import FAULTS, Shot
 from tests.faults.memory import MEMORY
-from tests.faults.scenes import SCENES, play, scenes_of
+from tests.faults.scenes import BATCH_MOMENTS, SCENES, play, scenes_of
 from tests.faults.stage import Stage, staged
 
 POINTS = sorted(NAMES)
@@ -52,9 +52,11 @@ class Case:
 
 
 def singles(*, full: bool) -> Iterator[Case]:
-    """Each fault at each point, on both databases; in full with every scene around it."""
+    """Each fault at each point, on both databases, and at a batch's own moments; in full with every scene around it."""
     for engine, point, fault in product(ENGINES, POINTS, FAULTS):
         yield Case(engine, (Shot(point, fault),), SCENES if full else scenes_of([point]))
+    for engine, (point, nth), fault in product(ENGINES, BATCH_MOMENTS, FAULTS):
+        yield Case(engine, (Shot(point, fault, nth),), ("batch",))
 
 
 def pairs(seed: int, *, full: bool) -> Iterator[Case]:

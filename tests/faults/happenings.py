@@ -29,6 +29,11 @@ class Happenings:
         if replica is not None and len(self.world.callers.made) < self.world.swarm.jobs:
             await self.world.callers.create(replica, self.world.now())
 
+    async def _create_batch(self) -> None:
+        replica = self.world.any_alive()
+        if replica is not None and len(self.world.callers.made) < self.world.swarm.jobs:
+            await self.world.callers.create_batch(replica, self.world.now())
+
     async def _create_look(self) -> None:
         replica = self.world.any_alive()
         if replica is not None and len(self.world.callers.made) < self.world.swarm.jobs:

@@ -3,6 +3,7 @@
 `violations` is for a service at rest: what `unsettled` still names is broken by then.
 """
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
@@ -10,7 +11,7 @@ from typing import TypeVar
 
 from app.lifecycle import TRANSITIONS
 from app.models import TERMINAL
-from tests.faults.records import Call, EventRow, History, JobRow, unsettled
+from tests.faults.records import BatchRow, Call, EventRow, History, JobRow, Webhook, unsettled
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -32,14 +33,16 @@ def _not_at_rest(history: History) -> Iterator[str]:
 def _accepted_jobs(history: History) -> Iterator[str]:
     """What a caller was answered is there, under its tenant."""
     jobs = {job.id: job for job in history.tables.jobs}
+    batches = {batch.id: batch for batch in history.tables.batches}
     for ask in history.asks:
         if ask.outcome != "accepted":
             continue
-        job = jobs.get(ask.job_id or "")
-        if job is None:
-            yield f"accepted job lost: {ask.job_id}, key {ask.key}"
-        elif job.tenant_id != ask.tenant_id:
-            yield f"accepted job of another tenant: {job.id}, key {ask.key}"
+        word = "batch" if ask.items else "job"
+        made = (batches if ask.items else jobs).get(ask.job_id or "")
+        if made is None:
+            yield f"accepted {word} lost: {ask.job_id}, key {ask.key}"
+        elif made.tenant_id != ask.tenant_id:
+            yield f"accepted {word} of another tenant: {made.id}, key {ask.key}"
 
 
 def _idempotency(history: History) -> Iterator[str]:
@@ -55,22 +58,23 @@ def _idempotency(history: History) -> Iterator[str]:
         bound = history.tables.bound.get(key)
         if accepted and bound not in ids:
             yield f"client key bound to another job than was answered: {key[2]}"
-    named = [job for job in history.tables.jobs if job.callback_id is not None]
-    jobs = Counter((job.tenant_id, job.callback_id) for job in named)
+    things: list[JobRow | BatchRow] = [*history.tables.jobs, *history.tables.batches]
+    stored = Counter((it.tenant_id, it.callback_id) for it in things)
     for (tenant_id, callback_id), asks in _grouped(
         [ask for ask in history.asks if ask.callback_id], lambda it: (it.tenant_id, it.callback_id)
     ):
-        made = jobs[tenant_id, callback_id]
+        made = stored[tenant_id, callback_id]
         unkeyed = sum(ask.key is None for ask in asks)
         if made > max(len({ask.key for ask in asks if ask.key}) + unkeyed, 1):
-            yield f"one request stored as {made} jobs: callback_id {callback_id}"
+            yield f"one request stored {made} times: callback_id {callback_id}"
         if made and all(ask.outcome == "refused" for ask in asks):
             yield f"refused, yet stored: callback_id {callback_id}"
 
 
 def _timelines(history: History) -> Iterator[str]:
     """Each job's events are gapless, and move it as the table of transitions allows."""
-    events = dict(_grouped(history.tables.events, lambda it: it.job_id))
+    of_jobs = [event for event in history.tables.events if event.batch_id is None]
+    events = dict(_grouped(of_jobs, lambda it: it.job_id))
     for job in history.tables.jobs:
         timeline = sorted(events.pop(job.id, []), key=lambda it: it.number)
         numbers = [event.number for event in timeline]
@@ -181,7 +185,7 @@ def _limits(history: History) -> Iterator[str]:
 
 
 def _outbox(history: History) -> Iterator[str]:
-    """Each end of a job is one public event, owed once to whoever asked."""
+    """Each end of a job is one public event, as is each end of a batch; it is owed once to whoever asked."""
     ends = dict(_grouped([it for it in history.tables.events if it.ends], lambda it: it.job_id))
     owed = Counter((it.event_id, it.target) for it in history.tables.deliveries)
     for (event_id, target), count in owed.items():
@@ -192,13 +196,63 @@ def _outbox(history: History) -> Iterator[str]:
         if job.status in TERMINAL and len(told) != 1:
             yield f"terminal job with {len(told)} public events of its end: {job.id}"
         for event in told:
-            count = owed[event.id, "callback"]
-            if count != (job.callback_url is not None):
-                yield f"end of a job owed {count} times to its callback_url: {job.id}"
+            yield from _owed(history, owed, event, job)
+    batches = {batch.id: batch for batch in history.tables.batches}
+    for event in history.tables.events:
+        if event.batch_id in batches:
+            yield from _owed(history, owed, event, batches[event.batch_id])
+
+
+def _owed(
+    history: History, owed: Counter[tuple[str, str]], event: EventRow, of: JobRow | BatchRow
+) -> Iterator[str]:
+    end = f"end of a {'job' if isinstance(of, JobRow) else 'batch'}"
+    count = owed[event.id, "callback"]
+    if count != (of.callback_url is not None):
+        yield f"{end} owed {count} times to its callback_url: {of.id}"
+    for endpoint in history.tables.endpoints:
+        count = owed[event.id, endpoint.id]
+        if count != endpoint.hears(event, of):
+            yield f"{end} owed {count} times to an endpoint: {of.id}, {endpoint.id}"
+
+
+def _batches(history: History) -> Iterator[str]:
+    """A batch is the items that were answered, counts their ends, and ends once, with the last of them."""
+    jobs = dict(_grouped(history.tables.jobs, lambda it: it.batch_id))
+    finished = [event for event in history.tables.events if event.batch_id is not None]
+    events = dict(_grouped(finished, lambda it: it.batch_id))
+    answered = {ask.job_id: ask.items for ask in history.asks if ask.outcome == "accepted" and ask.items}
+    for batch in history.tables.batches:
+        items = sorted(jobs.pop(batch.id, []), key=lambda it: it.batch_index or 0)
+        ids = tuple(job.id for job in items)
+        if [job.batch_index for job in items] != list(range(batch.total)):
+            yield f"batch without its items: {batch.id} has {len(items)} of {batch.total}"
+        if ids != answered.get(batch.id, ids):
+            yield f"accepted batch has other items than were answered: {batch.id}"
+        if any(job.tenant_id != batch.tenant_id for job in items):
+            yield f"accepted batch has items of another tenant: {batch.id}"
+        counted = _counts(items)
+        if (batch.open, batch.completed) != counted or (batch.finished_at is None) != (batch.open > 0):
+            yield f"batch counted wrongly: {batch.id} says {batch.open}, {batch.completed}, not {counted}"
+        told = events.pop(batch.id, [])
+        if len(told) != (counted[0] == 0):
+            yield f"batch ended {len(told)} times: {batch.id}, of whose items {counted[0]} are open"
+        for event in told:
+            body = json.loads(event.body or b"{}").get("event_data", {})
+            if body.get("counts_by_status") != {"completed": counted[1], "failed": len(items) - counted[1]}:
+                yield f"batch told with other counts than its items': {batch.id}"
+    for batch_id in {*jobs, *events} - {None}:
+        yield f"items or events of no batch: {batch_id}"
+
+
+def _counts(items: Iterable[JobRow]) -> tuple[int, int]:
+    """How many have not ended, and how many ended with a video."""
+    statuses = [job.status for job in items]
+    return sum(it not in TERMINAL for it in statuses), statuses.count("completed")
 
 
 def _webhooks(history: History) -> Iterator[str]:
-    """What arrived is what was recorded, byte for byte; what was recorded arrived."""
+    """What arrived is what was recorded, byte for byte, each end under one id; what was recorded arrived."""
     bodies = {event.id: event.body for event in history.tables.events if event.type is not None}
     arrived: defaultdict[tuple[str, str], bool] = defaultdict(bool)
     for webhook in history.webhooks:
@@ -207,12 +261,22 @@ def _webhooks(history: History) -> Iterator[str]:
             yield f"webhook of no event: {webhook.event_id}"
         elif webhook.body != bodies[webhook.event_id]:
             yield f"webhook with other bytes than its event: {webhook.event_id}"
+    for subject, came in _grouped(history.webhooks, _subject):
+        ids = {webhook.event_id for webhook in came}
+        if subject is not None and len(ids) > 1:
+            yield f"webhooks of one end under {len(ids)} ids: {subject}"
     for delivery in history.tables.deliveries:
         reached = arrived[delivery.event_id, delivery.url]
         if delivery.status == "delivered" and not reached:
             yield f"delivery called delivered that never arrived: {delivery.id}"
         if delivery.status == "dead" and delivery.url not in history.down:
             yield f"delivery dead though its receiver was up: {delivery.id}"
+
+
+def _subject(webhook: Webhook) -> str | None:
+    """The video, look or batch that it tells of."""
+    data = json.loads(webhook.body).get("event_data", {})
+    return next((data[name] for name in ("batch_id", "video_id", "avatar_id") if name in data), None)
 
 
 def _submissions(history: History) -> Iterator[str]:
@@ -250,6 +314,7 @@ CHECKS: tuple[Callable[[History], Iterator[str]], ...] = (
     _keys,
     _limits,
     _outbox,
+    _batches,
     _webhooks,
     _submissions,
 )

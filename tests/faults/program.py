@@ -22,7 +22,7 @@ START = datetime(2026, 3, 2, 9, 30, 0, 5000, tzinfo=UTC)
 READING = 1e-6  # seconds that pass whenever somebody reads the clock: no two instants are the same
 ODD = 0.37  # seconds beyond whole ones that pass at once: nothing becomes due at the very moment of a look
 STEPS = 25
-CALLS = {"create": 6, "create_look": 2, "repeat": 2, "cancel": 1, "delete": 1, "read": 4}
+CALLS = {"create": 6, "create_batch": 1, "create_look": 2, "repeat": 2, "cancel": 1, "delete": 1, "read": 4}
 ACTS = CALLS | {"tick": 6, "heygen": 3, "network": 2, "receiver": 1, "restart": 1}
 """What may happen next, and how likely it is."""
 SCENARIOS = ("drop_after_accept", "bad_json", "fail", "unavailable_before_accept", "insufficient_credit")
@@ -110,8 +110,8 @@ class Program:
 
     async def _act(self, name: str) -> None:
         match name:
-            case "create":
-                await self.callers.create(self.replica, self.now())
+            case "create" | "create_batch":
+                await getattr(self.callers, name)(self.replica, self.now())
             case "create_look":
                 await self.callers.create_look(self.replica)
             case "repeat":
@@ -143,6 +143,13 @@ class Program:
             paths += [
                 f"/v3/videos/{self.random.choice(made)}",
                 f"/v3/videos/statuses?video_ids={','.join(made)}",
+            ]
+
+        batches = [ask.job_id for ask in self.callers.asks if ask.items]
+        if batches:
+            paths += [
+                f"/v3/videos/batches/{batches[-1]}?limit=2",
+                f"/v3/videos/statuses?batch_ids={batches[0]}",
             ]
 
         async def ask(client: httpx.AsyncClient) -> None:

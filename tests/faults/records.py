@@ -54,8 +54,9 @@ class Ask:
     key: str | None  # Idempotency-Key
     body_sha256: str
     outcome: str  # accepted | refused | unknown
-    job_id: str | None = None
+    job_id: str | None = None  # the batch's, where one was asked for
     callback_id: str | None = None  # as asked, one for each key: tells two jobs of one key apart
+    items: tuple[str, ...] = ()  # the jobs of a batch, in the order of the answer
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,8 @@ class JobRow:
     callback_id: str | None = None
     due_at: datetime | None = None
     finished_at: datetime | None = None
+    batch_id: str | None = None
+    batch_index: int | None = None
 
     @property
     def withdrawn(self) -> bool:
@@ -95,17 +98,32 @@ class JobRow:
 
 
 @dataclass(frozen=True)
-class EventRow:
-    """One line of a job's timeline."""
+class BatchRow:
+    """Many videos of one request, and how many of them have not ended."""
 
     id: str
-    job_id: str
+    tenant_id: str
+    total: int
+    open: int
+    completed: int = 0
+    callback_url: str | None = None
+    callback_id: str | None = None
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class EventRow:
+    """One line of a job's timeline, or the end of a batch."""
+
+    id: str
+    job_id: str | None
     number: int
     fact: str
     from_status: str | None
     to_status: str | None
     type: str | None = None
     body: bytes | None = None
+    batch_id: str | None = None  # where there is no job
 
     @property
     def ends(self) -> bool:
@@ -130,6 +148,22 @@ class SendRow:
 
 
 @dataclass(frozen=True)
+class EndpointRow:
+    """An address that was registered before anything was asked for, and stayed so."""
+
+    id: str
+    tenant_id: str
+    url: str
+    event_types: Sequence[str] | None = None  # None: all
+    entity_id: str | None = None  # only what is told of this one
+
+    def hears(self, event: EventRow, of: JobRow | BatchRow) -> bool:
+        """Whether its tenant wants to be told there of how that ended."""
+        subscribed = self.event_types is None or event.type in self.event_types
+        return self.tenant_id == of.tenant_id and subscribed and self.entity_id in {None, of.id}
+
+
+@dataclass(frozen=True)
 class DeliveryRow:
     """One event owed to one endpoint."""
 
@@ -148,7 +182,10 @@ class Tables:
     events: Sequence[EventRow] = ()
     sends: Sequence[SendRow] = ()
     deliveries: Sequence[DeliveryRow] = ()
-    bound: dict[tuple[str, str, str], str] = field(default_factory=dict)  # (tenant, operation, key) -> job
+    batches: Sequence[BatchRow] = ()
+    endpoints: Sequence[EndpointRow] = ()
+    # (tenant, operation, key) -> job or batch
+    bound: dict[tuple[str, str, str], str] = field(default_factory=dict)
     files_due: Sequence[str] = ()  # jobs of which a file is still to be archived
 
 

@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 ZEROS = {
-    "lost jobs": ("accepted job", "one client key", "client key bound", "one request stored", "refused, yet"),
+    "lost jobs": (
+        *("accepted job", "accepted batch", "batch without", "items or events of no"),
+        *("one client key", "client key bound", "one request stored", "refused, yet"),
+    ),
     "doubled renders": (
         *("two renders", "one render on two", "one key with", "new key after"),
         *("key sent", "one HeyGen id"),
@@ -14,13 +17,13 @@ ZEROS = {
     "orphaned renders": ("render of no", "render orphaned", "job holds", "completed without", "billed, yet"),
     "jobs that did not end": (
         *("did not end", "did not recover", "job not terminal", "job still owed"),
-        *("file still owed", "submission left", "body kept"),
+        *("file still owed", "submission left", "body kept", "batch counted"),
     ),
     "slots leaked": ("slot",),
     "caps passed": ("cap passed", "called before"),
     "events doubled or missing": (
         *("event", "illegal transition", "timeline", "terminal job with"),
-        *("end of a job", "webhook", "delivery"),
+        *("end of a", "webhook", "delivery", "batch ended", "batch told"),
     ),
 }
 """What must be zero, and how the violations begin that are counted there."""

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,14 +13,15 @@ from uuid_utils.compat import uuid7
 from app.models import Asset, Tenant
 from app.tenancy import create_key, create_tenant
 from tests.api.callers import PHOTO
-from tests.factories import LOOK, VOICE, make_account, queue_job, queue_look
+from tests.factories import LOOK, VOICE, make_account, make_endpoint, queue_job, queue_look
 from tests.faults import sources
 from tests.faults.injection import Shot
 from tests.faults.records import Ask
 from tests.faults.stage import SLOTS, Stage
 from tests.services import TLS
 
-SCENES = ("plain", "look", "canceled", "deleted", "doubtful", "found", "lost", "late")
+SCENES = ("plain", "look", "canceled", "deleted", "doubtful", "found", "lost", "late", "batch")
+VIDEO = {"type": "avatar", "avatar_id": LOOK, "voice_id": VOICE, "script": "Hello."}
 SCRIPTS = {
     "doubtful": "[[drop_after_accept]] Hello.",  # billed, and the answer is lost
     # Billed, called back about, and only then the answer is lost.
@@ -52,9 +54,11 @@ ENDS = {
     "deleted": {"canceled", "completed"},
     "lost": {"failed"},
     "late": {"failed", "completed"},
+    "batch": {"completed"},
 }
 """How the job of a scene may end, whatever strikes: nothing strikes so long that a deadline is an excuse."""
-CREATE = "POST /v3/videos"
+BATCH_MOMENTS = (("accept.stored", 1), ("poll.asked", 2), ("poll.recorded", 1), ("deliver.posted", 3))
+"""Points, and the time at which each is a batch's: stored, one item ended, both ended, its end told to the endpoint."""
 
 
 def scenes_of(points: Iterable[str]) -> tuple[str, ...]:
@@ -76,6 +80,8 @@ async def play(
             session, "acme", account.id, account_wide=True, secrets=stage.secrets, now=now
         )
         key = await create_key(session, tenant.id, "tests", now)
+    if "batch" in scenes:
+        await make_endpoint(stage.database, stage.secrets, tenant, now, url=stage.endpoint_url)
     await stage.start(account, shots)
     async with httpx.AsyncClient(
         base_url=stage.front_url, headers={"x-api-key": key}, verify=TLS, timeout=30
@@ -86,23 +92,28 @@ async def play(
     return await stage.judge() + await _ends(stage, began)
 
 
-async def _ends(stage: Stage, began: Sequence[dict[str, str]]) -> list[str]:
+async def _ends(stage: Stage, began: Sequence[dict[str, list[str]]]) -> list[str]:
     """The jobs that ended otherwise than their scenes may."""
     statuses = {job.id: job.status for job in (await sources.read_tables(stage.database)).jobs}
-    jobs = [(scene, statuses.get(job_id, "lost")) for wave in began for scene, job_id in wave.items()]
+    jobs = [
+        (scene, statuses.get(job_id, "lost"))
+        for wave in began
+        for scene, ids in wave.items()
+        for job_id in ids
+    ]
     return [
         f"job ended otherwise: {scene} is {status}" for scene, status in jobs if status not in ENDS[scene]
     ]
 
 
-async def _wave(stage: Stage, caller: "Caller", scenes: Sequence[str]) -> dict[str, str]:
+async def _wave(stage: Stage, caller: "Caller", scenes: Sequence[str]) -> dict[str, list[str]]:
     """Every scene once, to its end; the jobs' ids."""
     ids = {scene: await caller.begin(scene) for scene in scenes}
     await stage.work()
     if "canceled" in ids:
-        await caller.insist("POST", f"/v3/videos/{ids['canceled']}/cancel")
+        await caller.insist("POST", f"/v3/videos/{ids['canceled'][0]}/cancel")
     if "deleted" in ids:
-        await caller.insist("DELETE", f"/v3/videos/{ids['deleted']}")
+        await caller.insist("DELETE", f"/v3/videos/{ids['deleted'][0]}")
     await stage.settle()
     return ids
 
@@ -115,15 +126,18 @@ class Caller:
         self._tenant = tenant
         self._api = api
 
-    async def begin(self, scene: str) -> str:
-        """Ask for what the scene is about; the job's id."""
+    async def begin(self, scene: str) -> list[str]:
+        """Ask for what the scene is about; the jobs' ids."""
         if scene == "look":
             look_id = await self._look()
-            return await self._video(avatar_id=look_id)
+            return await self._ask("/v3/videos", VIDEO | {"avatar_id": look_id})
         if scene == "late":
             return await self._late()
-        more = {"callback_url": self._stage.hook_url} if scene in {"plain", "canceled"} else {}
-        return await self._video(script=SCRIPTS.get(scene, "Hello."), **more)
+        told = {"callback_url": self._stage.hook_url}
+        if scene == "batch":
+            return await self._ask("/v3/videos/batches", {"videos": [VIDEO, VIDEO]} | told)
+        more = told if scene in {"plain", "canceled"} else {}
+        return await self._ask("/v3/videos", VIDEO | {"script": SCRIPTS.get(scene, "Hello.")} | more)
 
     async def insist(self, method: str, path: str, **values: Any) -> httpx.Response:
         """Ask until there is an answer."""
@@ -134,32 +148,24 @@ class Caller:
         assert answer.status_code in {200, 409}, answer.text
         return answer
 
-    async def _video(self, **changes: Any) -> str:
+    async def _ask(self, path: str, body: dict[str, Any]) -> list[str]:
         key = uuid7().hex
-        body = {
-            "type": "avatar",
-            "avatar_id": LOOK,
-            "voice_id": VOICE,
-            "script": "Hello.",
-            "callback_id": key,
-        }
-        content = json.dumps(body | changes).encode()
-        ask = Ask(
-            self._tenant.id, CREATE, key, hashlib.sha256(content).hexdigest(), "unknown", callback_id=key
-        )
+        content = json.dumps(body | {"callback_id": key}).encode()
+        sha256 = hashlib.sha256(content).hexdigest()
+        ask = Ask(self._tenant.id, f"POST {path}", key, sha256, "unknown", callback_id=key)
         headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
         while True:
-            answer = await self._api.post("/v3/videos", content=content, headers=headers)
+            answer = await self._api.post(path, content=content, headers=headers)
             await self._stage.survive()
             if answer.status_code < 500:
                 break
             self._stage.asks.append(ask)
         assert answer.status_code == 200, answer.text
-        job_id = str(answer.json()["data"]["video_id"])
-        self._stage.asks.append(
-            Ask(ask.tenant_id, CREATE, key, ask.body_sha256, "accepted", job_id, callback_id=key)
-        )
-        return job_id
+        made = answer.json()["data"]
+        items = tuple(str(item["video_id"]) for item in made.get("items", []))
+        made_id = str(made.get("batch_id") or made["video_id"])
+        self._stage.asks.append(replace(ask, outcome="accepted", job_id=made_id, items=items))
+        return list(items) or [made_id]
 
     async def _look(self) -> str:
         """A look of a photo that HeyGen has not got yet."""
@@ -195,9 +201,9 @@ class Caller:
         )
         return job.id
 
-    async def _late(self) -> str:
+    async def _late(self) -> list[str]:
         """A video whose deadline comes while HeyGen has it."""
         stage, now = self._stage, self._stage.clock.now()
         deadline_at = now + timedelta(seconds=6)
         job = await queue_job(stage.database, stage.secrets, self._tenant, now, deadline_at=deadline_at)
-        return job.id
+        return [job.id]

@@ -17,12 +17,14 @@ def main(words: list[str]) -> int:
 def live(seeds: Iterable[int]) -> Result:
     """One world after the other. One that could not be lived through is broken, too."""
     began = time.monotonic()
-    counts: dict[str, float] = {"seeds": 0, "jobs": 0, "days": 0, "crashes": 0, "clock jumps": 0}
+    names = ("seeds", "jobs", "batches", "days", "crashes", "clock jumps")
+    counts: dict[str, float] = dict.fromkeys(names, 0)
     broken = []
     for seed in seeds:
         outcome = _lived(seed)
         counts["seeds"] += 1
         counts["jobs"] += outcome.jobs
+        counts["batches"] += outcome.batches
         counts["days"] += outcome.virtual / timedelta(days=1)
         counts["crashes"] += outcome.met["crash"]
         counts["clock jumps"] += outcome.met["jump"]

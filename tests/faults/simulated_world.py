@@ -12,9 +12,9 @@ import httpx
 from app.context import Pace
 from app.simulator.app import Options, Simulator
 from app.tenancy import create_key, create_tenant
-from tests.factories import make_account
+from tests.factories import make_account, make_endpoint
 from tests.faults import punctuality, sources
-from tests.faults.callers_at_work import HOOKS, Callers, Tenant
+from tests.faults.callers_at_work import ENDPOINT, HOOKS, Callers, Tenant
 from tests.faults.history import violations
 from tests.faults.inline_database import InlineDatabase
 from tests.faults.records import History, unsettled
@@ -77,15 +77,18 @@ class World:
     async def settle_in(self) -> None:
         """The rows that are there before anybody asks, and the replicas."""
         account = await make_account(self.database, self.now(), concurrency=self.swarm.slots)
-        tenants = []
+        tenants, rows = [], []
         async with self.database.begin() as session:
             for name, wide in (("acme", True), ("bolt", False)):
                 tenant, _ = await create_tenant(
                     session, name, account.id, account_wide=wide, secrets=SECRETS, now=self.now()
                 )
+                rows.append(tenant)
                 tenants.append(
                     Tenant(tenant.id, await create_key(session, tenant.id, "simulated", self.now()))
                 )
+        if "create_batch" in self.swarm.weights:
+            await make_endpoint(self.database, SECRETS, rows[0], self.now(), url=ENDPOINT)
         self.callers = Callers(tenants, self.random)
         around = Surroundings(
             database=self.database,

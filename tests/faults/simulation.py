@@ -30,6 +30,7 @@ class Outcome:
     virtual: timedelta
     met: Counter[str] = field(default_factory=Counter)
     attached_within: timedelta = timedelta()  # the longest time from a bill until its job knew of it
+    batches: int = 0
 
 
 def run(seed: int, swarm: Swarm | None = None) -> Outcome:
@@ -51,6 +52,7 @@ async def _simulate(seed: int, swarm: Swarm | None) -> Outcome:
                 timedelta(seconds=world.seconds),
                 world.met,
                 punctuality.attached_within(world.database.raw, sources.bills(world.simulator.ledger())),
+                len({ask.job_id for ask in world.callers.asks if ask.items}),
             )
         finally:
             await world.end()

@@ -12,17 +12,32 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from app.database import Database
-from app.models import Delivery, Event, File, IdempotencyKey, Job, Submission
+from app.models import Batch, Delivery, Endpoint, Event, File, IdempotencyKey, Job, Submission
 from app.simulator.app import LedgerRow, RequestRow
-from tests.faults.records import Ask, Bill, Call, DeliveryRow, EventRow, JobRow, SendRow, Tables, Webhook
+from tests.faults.records import (
+    Ask,
+    BatchRow,
+    Bill,
+    Call,
+    DeliveryRow,
+    EndpointRow,
+    EventRow,
+    JobRow,
+    SendRow,
+    Tables,
+    Webhook,
+)
 
 JOB = (
     *("id", "tenant_id", "account_id", "kind", "status", "number", "heygen_id", "slot_account_id"),
     *("failure_code", "billable", "callback_url", "callback_id", "due_at", "finished_at"),
+    *("batch_id", "batch_index"),
 )
-EVENT = ("id", "job_id", "number", "fact", "from_status", "to_status", "type", "body")
+BATCH = ("id", "tenant_id", "total", "open", "completed", "callback_url", "callback_id", "finished_at")
+EVENT = ("id", "job_id", "number", "fact", "from_status", "to_status", "type", "body", "detail")
 SEND = ("job_id", "key", "body_sha256", "n", "send", "sent_at", "answered_at", "http_status", "outcome")
 DELIVERY = ("id", "event_id", "target", "url", "status")
+ENDPOINT = ("id", "tenant_id", "url", "event_types", "entity_id")
 
 
 async def read_tables(database: Database) -> Tables:
@@ -45,12 +60,18 @@ async def read_tables(database: Database) -> Tables:
         due = select(col(File.job_id)).where(col(File.due_at).isnot(None))
         return Tables(
             jobs=[JobRow(**row) for row in await rows(Job, JOB)],
-            events=[EventRow(**row) for row in await rows(Event, EVENT)],
+            events=[_event(**row) for row in await rows(Event, EVENT)],
             sends=[SendRow(**row) for row in await rows(Submission, SEND, kept)],
             deliveries=[DeliveryRow(**row) for row in await rows(Delivery, DELIVERY)],
+            batches=[BatchRow(**row) for row in await rows(Batch, BATCH)],
+            endpoints=[EndpointRow(**row) for row in await rows(Endpoint, ENDPOINT)],
             bound={(tenant, operation, key): job_id for tenant, operation, key, job_id in keys},
             files_due=list(await session.scalars(due)),
         )
+
+
+def _event(detail: Mapping[str, Any] | None, **row: Any) -> EventRow:
+    return EventRow(**row, batch_id=(detail or {}).get("batch_id"))
 
 
 def bills(rows: Iterable[LedgerRow | Mapping[str, Any]]) -> list[Bill]:
@@ -88,7 +109,7 @@ def note(file: Path, record: Ask | Webhook) -> None:
 
 def asks(*files: Path) -> list[Ask]:
     """What clients noted, each in a file of its own."""
-    return [Ask(**row) for row in _lines(files)]
+    return [Ask(**row | {"items": tuple(row["items"])}) for row in _lines(files)]
 
 
 def webhooks(*files: Path) -> list[Webhook]:

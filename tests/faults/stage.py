@@ -54,7 +54,8 @@ class Stage:
     folder: Path
     front: Front
     front_url: str = ""
-    hook_url: str = ""
+    hook_url: str = ""  # of single jobs
+    endpoint_url: str = ""  # of the tenant
     wire: Wire = field(default_factory=Wire)
     armed: Armed = field(default_factory=lambda: Armed((), _nothing))
     asks: list[Ask] = field(default_factory=list)
@@ -205,7 +206,7 @@ class Stage:
         """The callers' receiver."""
         status = 500 if self.wire.take("lost") else 200
         event_id, body = request.headers["webhook-id"], await request.body()
-        self.webhooks.append(Webhook(self.hook_url, event_id, body, status, self.clock.now()))
+        self.webhooks.append(Webhook(str(request.url), event_id, body, status, self.clock.now()))
         return Response(status_code=status)
 
     async def close(self) -> None:
@@ -225,9 +226,9 @@ async def staged(
     """A stage on these tables, on which one run can follow another."""
     wire = Wire()
     stage = Stage(database, clock, secrets, simulator, heygen_url, folder, Front(wire), wire=wire)
-    receiver = Starlette(routes=[Route("/hook", stage.take_webhook, methods=["POST"])])
+    receiver = Starlette(routes=[Route("/{path}", stage.take_webhook, methods=["POST"])])
     async with serving_app(receiver) as hook, serving_app(stage.front) as front:
-        stage.hook_url, stage.front_url = f"{hook}/hook", front
+        stage.hook_url, stage.endpoint_url, stage.front_url = f"{hook}/hook", f"{hook}/endpoint", front
         try:
             yield stage
         finally:

@@ -84,6 +84,7 @@ class Swarm:
             weights={
                 "create": 6.0,
                 "create_look": maybe(2.0),
+                "create_batch": maybe(4.0),
                 "repeat": maybe(2.0),
                 "cancel": maybe(1.5),
                 "delete": maybe(1.5),

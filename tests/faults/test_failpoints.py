@@ -7,7 +7,7 @@ import pytest
 
 from app.failpoints import NAMES
 from tests.faults.injection import FAULTS, Shot
-from tests.faults.scenes import play, scenes_of
+from tests.faults.scenes import BATCH_MOMENTS, play, scenes_of
 from tests.faults.stage import Stage
 
 POINTS = sorted(NAMES)
@@ -37,6 +37,16 @@ async def test_what_is_in_doubt_keeps_its_slot(stage: Stage) -> None:
 async def test_no_fault_at_a_boundary_breaks_a_promise(stage: Stage, point: str) -> None:
     for fault in chosen(stage.database.is_sqlite, POINTS.index(point)):
         found = await play(stage, [Shot(point, fault)], scenes_of([point]))
+        assert (fault, found, stage.armed.left) == (fault, [], [])
+
+
+@pytest.mark.parametrize("moment", BATCH_MOMENTS, ids=lambda it: it[0])
+async def test_no_fault_breaks_a_batch_or_keeps_an_end_from_a_registered_endpoint(
+    stage: Stage, moment: tuple[str, int]
+) -> None:
+    point, nth = moment
+    for fault in chosen(False, POINTS.index(point)):
+        found = await play(stage, [Shot(point, fault, nth)], ["batch"])
         assert (fault, found, stage.armed.left) == (fault, [], [])
 
 

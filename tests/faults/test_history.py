@@ -13,9 +13,11 @@ from tests.faults import sources
 from tests.faults.history import CHECKS, violations
 from tests.faults.records import (
     Ask,
+    BatchRow,
     Bill,
     Call,
     DeliveryRow,
+    EndpointRow,
     EventRow,
     History,
     JobRow,
@@ -25,7 +27,8 @@ from tests.faults.records import (
 )
 
 AT = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
-HOOK = "http://127.0.0.1:1/hook"
+HOOK, REGISTERED = "http://127.0.0.1:1/hook", "http://127.0.0.1:1/registered"
+BATCH_ENDED = b'{"event_data":{"batch_id":"batch","counts_by_status":{"completed":2,"failed":0}}}'
 STEPS = (
     ("Enqueued", None, "queued"),
     ("Claimed", "queued", "submitting"),
@@ -35,17 +38,34 @@ STEPS = (
 
 
 def blameless() -> History:
-    """Two videos of one caller, both rendered; the first was asked for twice and told to its callback_url."""
+    """Two videos and a batch of two, of one caller, all rendered; all ends are told to a registered endpoint.
+
+    The first video was asked for twice and is told to its callback_url, too.
+    """
     jobs = [
-        JobRow(name, "t", "a", "video", "completed", 4, f"heygen-{name}", billable=True, callback_url=hook)
-        for name, hook in (("one", HOOK), ("two", None))
+        JobRow(name, "t", "a", "video", "completed", 4, f"heygen-{name}", billable=True)
+        for name in ("one", "two", "first", "second")
     ]
+    jobs[0] = replace(jobs[0], callback_id="mark", callback_url=HOOK)
+    jobs[2:] = [replace(job, batch_id="batch", batch_index=n) for n, job in enumerate(jobs[2:])]
+    ended = EventRow("end", None, 1, "BatchFinished", None, None, "batch.finished", BATCH_ENDED, "batch")
+    ends = {f"{job.id}-4": b"{}" for job in jobs} | {"end": BATCH_ENDED}
     return History(
         tables=Tables(
-            jobs=[replace(jobs[0], callback_id="mark"), jobs[1]],
-            events=[event for job in jobs for event in timeline(job.id)],
+            jobs=jobs,
+            events=[*(event for job in jobs for event in timeline(job.id)), ended],
             sends=[SendRow(job.id, f"{job.id}-1", "sha", 1, 1, AT, AT, "accepted") for job in jobs],
-            deliveries=[DeliveryRow("d", "one-4", "callback", HOOK, "delivered")],
+            deliveries=[
+                DeliveryRow("d", "one-4", "callback", HOOK, "delivered"),
+                *(DeliveryRow(f"d-{it}", it, "endpoint", REGISTERED, "delivered") for it in ends),
+            ],
+            batches=[BatchRow("batch", "t", total=2, open=0, completed=2, finished_at=AT)],
+            endpoints=[
+                EndpointRow("endpoint", "t", REGISTERED),
+                EndpointRow("other type", "t", REGISTERED, event_types=["other"]),
+                EndpointRow("other video", "t", REGISTERED, entity_id="three"),
+                EndpointRow("other tenant", "u", REGISTERED),
+            ],
             bound={("t", "POST /v3/videos", "key"): "one"},
         ),
         bills=[Bill("video", f"heygen-{job.id}", f"{job.id}-1", "sha", AT) for job in jobs],
@@ -53,8 +73,13 @@ def blameless() -> History:
         asks=[
             Ask("t", "POST /v3/videos", "key", "asked", "unknown", callback_id="mark"),
             Ask("t", "POST /v3/videos", "key", "asked", "accepted", "one", callback_id="mark"),
+            ANSWERED_BATCH,
         ],
-        webhooks=[Webhook(HOOK, "one-4", b"{}", 500), Webhook(HOOK, "one-4", b"{}", 200)],
+        webhooks=[
+            Webhook(HOOK, "one-4", b"{}", 500),
+            Webhook(HOOK, "one-4", b"{}", 200),
+            *(Webhook(REGISTERED, it, body, 200) for it, body in ends.items()),
+        ],
         peak=2,
         cap=2,
     )
@@ -73,13 +98,33 @@ def job(history: History, **changes: Any) -> History:
     return tables(history, jobs=[replace(first, **changes), *others])
 
 
+def batch(history: History, **changes: Any) -> History:
+    return tables(history, batches=[replace(history.tables.batches[0], **changes)])
+
+
+def item(history: History, **changes: Any) -> History:
+    """The second item of the batch, changed."""
+    return tables(history, jobs=[*history.tables.jobs[:-1], replace(history.tables.jobs[-1], **changes)])
+
+
+def batch_ends(history: History, times: int) -> History:
+    """The end of the batch was recorded so often."""
+    *before, end = history.tables.events
+    return tables(history, events=before + times * [end])
+
+
 def tables(history: History, **changes: Any) -> History:
     return replace(history, tables=replace(history.tables, **changes))
 
 
 def ended_again(history: History, fact: str, to: str) -> History:
-    events = [*timeline("one", (fact, "completed", to)), *timeline("two")]
+    events = [*timeline("one", (fact, "completed", to)), *others(history)]
     return job(tables(history, events=events), number=5, status=to)
+
+
+def others(history: History) -> list[EventRow]:
+    """The events that are not of the first job."""
+    return [it for it in history.tables.events if it.job_id != "one"]
 
 
 def event(history: History, which: int, **changes: Any) -> History:
@@ -99,9 +144,20 @@ def called(key: str = "one-1", sha: str = "sha", status: int | None = 200, after
     return Call("POST", "/v3/videos", status, AT + timedelta(seconds=after), key, sha)
 
 
+def undelivered(history: History, event_id: str) -> History:
+    """Nobody is owed this event."""
+    return tables(history, deliveries=[it for it in history.tables.deliveries if it.event_id != event_id])
+
+
+def misdelivered(history: History, target: str) -> History:
+    """The end of the first video is owed to somebody else, too."""
+    delivery = DeliveryRow("e", "one-4", target, REGISTERED, "delivered")
+    return tables(history, deliveries=[*history.tables.deliveries, delivery])
+
+
 def too_early(history: History) -> History:
     """The first create was answered 429, to come back in ten seconds; the next was written down after nine."""
-    first, second = history.tables.sends
+    first, second, *_ = history.tables.sends
     told, soon = replace(first, http_status=429), replace(second, sent_at=AT + timedelta(seconds=9))
     return more_calls(
         tables(history, sends=[told, soon]),
@@ -110,10 +166,19 @@ def too_early(history: History) -> History:
     )
 
 
+ANSWERED_BATCH = Ask(
+    "t", "POST /v3/videos/batches", None, "many", "accepted", "batch", items=("first", "second")
+)
 ANSWERED = Ask("t", "POST /v3/videos", "key", "asked", "accepted", "one", callback_id="mark")
 PLANTED: dict[str, Callable[[History], History]] = {
     "accepted job lost": lambda it: replace(it, asks=[*it.asks, replace(ANSWERED, key=None, job_id="three")]),
     "accepted job of another tenant": lambda it: job(it, tenant_id="u"),
+    "accepted batch lost": lambda it: tables(it, batches=[]),
+    "accepted batch of another tenant": lambda it: batch(it, tenant_id="u"),
+    "accepted batch has other items": lambda it: replace(
+        it, asks=[replace(ANSWERED_BATCH, items=("second", "first"))]
+    ),
+    "accepted batch has items of another tenant": lambda it: item(it, tenant_id="u"),
     "job not terminal": lambda it: job(event(it, 4, to_status="processing"), status="processing"),
     "slot leaked": lambda it: job(it, slot_account_id="a"),
     "job still owed work": lambda it: job(it, due_at=AT),
@@ -126,9 +191,7 @@ PLANTED: dict[str, Callable[[History], History]] = {
     ),
     "one client key, two jobs": lambda it: replace(it, asks=[*it.asks, replace(ANSWERED, job_id="two")]),
     "client key bound to another job": lambda it: tables(it, bound={("t", "POST /v3/videos", "key"): "two"}),
-    "one request stored as 2 jobs": lambda it: tables(
-        it, jobs=[replace(row, callback_id="mark") for row in it.tables.jobs]
-    ),
+    "one request stored 2 times": lambda it: batch(it, callback_id="mark"),
     "refused, yet stored": lambda it: replace(
         it, asks=[replace(ANSWERED, outcome="refused", job_id=None)], tables=replace(it.tables, bound={})
     ),
@@ -136,7 +199,7 @@ PLANTED: dict[str, Callable[[History], History]] = {
     "events of no job": lambda it: tables(it, events=[*it.tables.events, *timeline("three")]),
     "illegal transition": lambda it: event(it, 3, fact="Released"),
     "illegal transition: one 5 late": lambda it: job(
-        tables(it, events=[*timeline("one", ("late", "completed", "failed")), *timeline("two")]), number=5
+        tables(it, events=[*timeline("one", ("late", "completed", "failed")), *others(it)]), number=5
     ),
     "terminal twice": lambda it: ended_again(it, "Failed", "failed"),
     "left a terminal state": lambda it: ended_again(it, "Claimed", "submitting"),
@@ -164,6 +227,27 @@ PLANTED: dict[str, Callable[[History], History]] = {
     ),
     "terminal job with 0 public events": lambda it: event(it, 4, type=None, body=None),
     "end of a job owed 0 times": lambda it: tables(it, deliveries=[]),
+    "end of a job owed 0 times to an endpoint: first": lambda it: undelivered(it, "first-4"),
+    "end of a job owed 1 times to an endpoint: one, other type": lambda it: misdelivered(it, "other type"),
+    "end of a job owed 1 times to an endpoint: one, other video": lambda it: misdelivered(it, "other video"),
+    "end of a job owed 1 times to an endpoint: one, other tenant": lambda it: misdelivered(
+        it, "other tenant"
+    ),
+    "end of a batch owed 0 times to its callback_url": lambda it: batch(it, callback_url=HOOK),
+    "end of a batch owed 0 times to an endpoint": lambda it: undelivered(it, "end"),
+    "batch without its items": lambda it: item(it, batch_index=0),
+    "batch without its items: batch has 1 of 2": lambda it: item(it, batch_id=None),
+    "batch counted wrongly": lambda it: batch(it, open=1),
+    "batch counted wrongly: batch says 0, 1": lambda it: batch(it, completed=1),
+    "batch counted wrongly: batch says 0, 2": lambda it: batch(it, finished_at=None),
+    "batch ended 0 times": lambda it: batch_ends(it, 0),
+    "batch ended 2 times": lambda it: batch_ends(it, 2),
+    "batch ended 1 times: batch, of whose items 1 are open": lambda it: item(it, status="processing"),
+    "batch told with other counts": lambda it: item(it, status="failed"),
+    "items or events of no batch: batch": lambda it: tables(it, batches=[]),
+    "webhooks of one end under 2 ids: batch": lambda it: replace(
+        it, webhooks=[*it.webhooks, Webhook(REGISTERED, "one-4", BATCH_ENDED, 200)]
+    ),
     "webhook of no event": lambda it: replace(
         it, webhooks=[*it.webhooks, Webhook(HOOK, "one-5", b"{}", 200)]
     ),
@@ -171,6 +255,7 @@ PLANTED: dict[str, Callable[[History], History]] = {
         it, webhooks=[*it.webhooks, Webhook(HOOK, "one-4", b"{ }", 200)]
     ),
     "delivery called delivered": lambda it: replace(it, webhooks=it.webhooks[:1]),
+    "delivery called delivered that never arrived: d-end": lambda it: replace(it, webhooks=it.webhooks[:-1]),
     "delivery dead": lambda it: tables(it, deliveries=[replace(it.tables.deliveries[0], status="dead")]),
     "submission left open": lambda it: job(
         tables(it, sends=[replace(it.tables.sends[0], answered_at=None, outcome=None)]),
@@ -204,7 +289,7 @@ def test_what_a_late_note_and_a_render_without_end_leave_is_no_fault() -> None:
         for n, step in enumerate(canceled, start=1)
     ]
     withdrawn = job(
-        tables(history, events=[*events, *timeline("two")]),
+        tables(history, events=[*events, *others(history)]),
         number=5,
         status="canceled",
         failure_code="canceled",

@@ -39,6 +39,7 @@ def test_no_world_breaks_a_promise(part: int) -> None:
     result = live(range(part, SEEDS, PARTS))
     assert not result.violations, "\n".join(result.violations)
     assert result.counts["jobs"] > SEEDS / PARTS
+    assert result.counts["batches"] > 0
     assert result.counts["crashes"] > 0
 
 

@@ -95,6 +95,13 @@ ENDPOINTS_MUTANTS = (
         WENT,
     ),
     without(
+        "an endpoint that is gone is asked again",
+        RECEIVERS_PY,
+        '"gone" if status == GONE else ',
+        "",
+        f"{ENDPOINTS}::test_an_endpoint_that_is_gone_is_disabled_and_what_it_is_owed_is_held",
+    ),
+    without(
         "what was held is never sent",
         ENDPOINTS_PY,
         "        dead | col(Delivery.due_at).is_(None),\n",
