@@ -35,13 +35,14 @@ from tests.mutants import surgery
 from tests.processes import PROJECT
 
 OURS = ("tests.conftest", "app.cli", "app.worker.loop")
+TESTS_FAILED = 1
 COULD_NOT_RUN = 70  # beyond pytest's own codes
 SECONDS = 100  # for all tests of one mutant, which may send them round in circles
 
 # Of the plugins, only what the tests themselves need: loading all of them takes longer than most tests.
 os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
 QUIET = (
-    *("-q", "-x", "--timeout", "0"),
+    *("-q", "-x", "--tb", "short", "--timeout", "0"),
     *("-p", "anyio", "-p", "pytest_timeout", "-p", "no:cacheprovider"),
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
 )
@@ -49,6 +50,13 @@ QUIET = (
 
 class Hasty:
     """Ends the process as soon as pytest knows how it went."""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """What a failed test left open need not be closed."""
+        if report.failed:
+            sys.stdout.write(report.longreprtext)
+            sys.stdout.flush()
+            os._exit(TESTS_FAILED)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, exitstatus: int) -> Iterator[None]:
