@@ -25,7 +25,7 @@ from app.heygen import schemas
 from app.heygen.errors import HeyGenError, Refused
 from app.heygen.titles import token_of, with_token
 from app.lifecycle import By
-from app.models import Look
+from app.models import Job, Look
 from app.tenancy import Caller
 
 log = structlog.get_logger(__name__)
@@ -45,14 +45,20 @@ async def rename_look(look_id: str, request: Request, ctx: ContextDep, caller: C
         own = await own_looks.find_look(session, caller, look_id, ctx.secrets)
     if own is None:
         return data(shown(await _rename_at_heygen(ctx, caller, look_id, name)))
-    await _rename_copy(ctx, own, name)
+    # While the worker renames HeyGen's copy, ours may come first there: then it has to be told once more.
+    owed = not await _rename_copy(ctx, own, name) or own.job.due_at is not None
     async with ctx.database.begin() as session:
+        if owed:
+            ended = (col(Job.id) == own.look.id, col(Job.finished_at).isnot(None))
+            await session.execute(update(Job).where(*ended).values(due_at=ctx.clock.now()))
         # Equal looks have equal names: whoever asks for the old one again wants a look of that name.
         renamed = update(Look).where(col(Look.id) == own.look.id, col(Look.name) != name)
         await session.execute(renamed.values(name=name, reuse_hash=None))
         own = await own_looks.find_look(session, caller, own.look.id, ctx.secrets)
     if own is None:
         raise NotFound.avatar(look_id)
+    if owed:
+        ctx.wake.hint("tidy")
     return data(look_view(ctx, own, ctx.clock.now()))
 
 
@@ -78,11 +84,14 @@ async def delete_look(look_id: str, ctx: ContextDep, caller: CallerDep) -> Respo
     return data({"id": look_id})
 
 
-async def _rename_copy(ctx: Context, own: OwnLook, name: str) -> None:
-    """Let HeyGen's copy follow, its token kept; what HeyGen calls it is shown to nobody, so that only a no counts."""
+async def _rename_copy(ctx: Context, own: OwnLook, name: str) -> bool:
+    """Let HeyGen's copy follow, its token kept; False where that is left to the worker.
+
+    What HeyGen calls it is shown to nobody here, so that only a no counts.
+    """
     heygen_id, connection = own.look.heygen_look_id, ctx.connections.get(own.look.account_id)
     if heygen_id is None or connection is None:
-        return
+        return heygen_id is None
     marked = with_token(name, own.job.title_token)
     try:
         await connection.catalog.through_gate(lambda: connection.heygen.rename_look(heygen_id, marked))
@@ -90,6 +99,8 @@ async def _rename_copy(ctx: Context, own: OwnLook, name: str) -> None:
         log.warning("rename_failed", look_id=own.look.id, reason=error.reason)
         if isinstance(error, Refused) and error.http_status == InvalidParameter.status:
             raise InvalidParameter(error.message or "HeyGen refuses this name.", param="name") from error
+        return False
+    return True
 
 
 async def _rename_at_heygen(ctx: Context, caller: Caller, look_id: str, name: str) -> dict[str, object]:

@@ -58,6 +58,11 @@ class FilmRequest:
         """Of the file's name."""
         return "webm" if self.transparent else "mp4"
 
+    def without_captions(self) -> "FilmRequest":
+        """The same with no word burned in."""
+        then = tuple(scene.without_captions() for scene in self.then)
+        return dataclasses.replace(self, caption=False, then=then)
+
     def to_json(self) -> dict[str, Any]:
         """The request as JSON values, its paths absolute."""
         values = {

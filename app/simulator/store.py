@@ -127,6 +127,11 @@ CREATE TABLE IF NOT EXISTS videos (
 CREATE INDEX IF NOT EXISTS videos_by_finish ON videos (finish_at) WHERE deleted = 0;
 CREATE INDEX IF NOT EXISTS videos_filming ON videos (id) WHERE filming = 1;
 
+CREATE TABLE IF NOT EXISTS captioned_films (
+    video_id TEXT PRIMARY KEY,
+    film TEXT NOT NULL            -- file
+) WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS callbacks (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     video_id TEXT NOT NULL,

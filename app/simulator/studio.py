@@ -47,13 +47,14 @@ class Studio:
 
     async def _film(self, video_id: str) -> None:
         try:
-            row = self._store.one("SELECT film_request FROM videos WHERE id = ? AND filming = 1", video_id)
+            row = self._store.one("SELECT * FROM videos WHERE id = ? AND filming = 1", video_id)
             if row is None:
                 return
             request = FilmRequest.from_json(json.loads(row["film_request"]))
-            film = await self._filmer.film(request)
+            film = await self._filmer.film(request.without_captions())
+            captioned = await self._filmer.film(request) if row["burned_in"] else None
             seconds = mp4_seconds(film) or speech_seconds(request.script or "", request.speed)
-            self._videos.filmed(video_id, film, round(seconds, 3), self._now())
+            self._videos.filmed(video_id, (film, captioned), round(seconds, 3), self._now())
         except Exception as error:  # noqa: BLE001 - whatever a filmer raises fails the render, as a crash would
             self._videos.spoiled(video_id, str(error))
         finally:

@@ -125,9 +125,12 @@ class Videos:
             )
             self._schedule(video_id)
 
-    def filmed(self, video_id: str, film: Path, seconds: float, now: float) -> None:
-        """The film is there: the render ends now if its time has already come."""
+    def filmed(self, video_id: str, films: tuple[Path, Path | None], seconds: float, now: float) -> None:
+        """The film is there, and the one with captions burned in: the render ends now if its time has already come."""
+        film, captioned = films
         with self._store.transaction():
+            if captioned is not None:
+                self._store.insert("captioned_films", video_id=video_id, film=str(captioned))
             self._store.write(
                 # A render whose time has come was only waiting for its film; max() with null is null: stuck.
                 "UPDATE videos SET filming = 0, film_request = NULL, film = ?1, duration = ?2,"

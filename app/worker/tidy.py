@@ -1,4 +1,4 @@
-"""What is owed after a job's end: the render that goes on without its caller, and HeyGen's copy of what was deleted."""
+"""What is owed after a job's end: the render that goes on without its caller, and HeyGen's copy of what was changed."""
 
 from datetime import datetime, timedelta
 
@@ -7,9 +7,10 @@ from sqlmodel import col
 
 from app import gates, lifecycle
 from app.context import Context
-from app.heygen.errors import HeyGenError, Missing
+from app.heygen.errors import AccountBlocked, HeyGenError, Missing, NotReady, RateLimited, Refused
+from app.heygen.titles import with_token
 from app.lifecycle import Accepted, By, Completed, Fact, Failed
-from app.models import Job
+from app.models import Job, JobStatus, Look
 from app.worker import cadence, ledger, poll, search
 from app.worker.claims import put_all_back, put_back, take_due
 from app.worker.submit import taken
@@ -18,7 +19,7 @@ from app.worker.unsure import BETWEEN_SEARCHES
 log = structlog.get_logger(__name__)
 
 LONGEST = timedelta(hours=24)  # past the deadline, a render whose id is known is given up
-DELETE_AGAIN = timedelta(minutes=5)
+DELETE_AGAIN = RENAME_AGAIN = timedelta(minutes=5)
 
 
 async def tidy_next(ctx: Context) -> bool:
@@ -46,12 +47,14 @@ async def claim(ctx: Context) -> Job | None:
 
 
 async def tidy(ctx: Context, job: Job) -> None:
-    """Follow a withdrawn render to its end; then delete HeyGen's copy where the caller deleted ours."""
+    """Follow a withdrawn render to its end; then delete or rename HeyGen's copy, as the caller did with ours."""
     withdrawn = job.failure_code in {"canceled", "deadline_exceeded"}
     if withdrawn and not _over(job):
         await _follow(ctx, job)
     elif job.deleted_at is not None and job.heygen_id is not None and job.heygen_deleted_at is None:
         await _delete(ctx, job)
+    elif job.kind == "look" and job.status == JobStatus.COMPLETED and job.deleted_at is None:
+        await _rename(ctx, job)
     else:
         await _done(ctx, job)
     await ctx.failpoint("tidy.recorded")
@@ -121,6 +124,22 @@ async def _delete(ctx: Context, job: Job) -> None:
     await ctx.failpoint("tidy.deleted")
     async with ctx.database.begin() as session:
         await put_back(session, job, None, heygen_deleted_at=ctx.clock.now())
+
+
+async def _rename(ctx: Context, job: Job) -> None:
+    """Let HeyGen's copy of a look have its name of now, unless HeyGen will never have it so."""
+    async with ctx.database.begin() as session:
+        look = await session.get_one(Look, job.id)
+    heygen, again_at = ctx.connections[job.account_id].heygen, None
+    try:
+        await heygen.rename_look(job.heygen_id or "", with_token(look.name, job.title_token))
+    except HeyGenError as error:
+        log.warning("rename_failed", look_id=job.id, reason=error.reason)
+        if not isinstance(error, Refused) or isinstance(error, RateLimited | AccountBlocked | NotReady):
+            await gates.heed(ctx, job.account_id, error)
+            again_at = ctx.clock.now() + ctx.jitter(RENAME_AGAIN)
+    async with ctx.database.begin() as session:
+        await put_back(session, job, again_at)
 
 
 async def _done(ctx: Context, job: Job) -> None:

@@ -49,8 +49,37 @@ async def test_a_look_gets_another_name_here_and_at_heygen(
     simulator.set_scenario("outage")
     answer = await api.patch(LOOK_PATH.format(look["id"]), json={"name": "While HeyGen is away"})
     assert (answer.status_code, answer.json()["data"]["name"]) == (200, "While HeyGen is away")
+    await run_worker(served)
     simulator.clear_scenarios()
+    clock.advance(timedelta(minutes=10))
+    await run_worker(served)
+    async with at_heygen(heygen_url) as direct:
+        theirs = await direct.get(LOOK_PATH.format(await heygens_look(api, look["id"])))
+        assert theirs.json()["data"]["name"].startswith("While HeyGen is away [gr:")
+    renames = len(simulator.requests("PATCH"))
+    clock.advance(timedelta(minutes=10))
+    await run_worker(served)
+    assert len(simulator.requests("PATCH")) == renames, "that was all"
     assert error_of(await api.patch(LOOK_PATH.format(look["id"]), json={}))[2] == "name"
+
+
+async def test_a_rename_of_what_heygen_no_longer_has_is_not_repeated_for_ever(
+    api: httpx.AsyncClient, served: Context, clock: ManualClock, heygen_url: str, simulator: Simulator
+) -> None:
+    look = await created(api, inline(picture()))
+    await make(served, clock)
+    async with at_heygen(heygen_url) as direct:
+        await removed(direct, LOOK_PATH.format(await heygens_look(api, look["id"])))
+    simulator.set_scenario("outage")
+    assert (await api.patch(LOOK_PATH.format(look["id"]), json={"name": "Tom"})).status_code == 200
+    simulator.clear_scenarios()
+    asked = []
+    for _ in range(2):
+        clock.advance(timedelta(minutes=10))
+        await run_worker(served)
+        asked.append([request.status for request in simulator.requests("PATCH")])
+    assert asked[0][-1] == 404
+    assert asked[0] == asked[1]
 
 
 async def test_a_deleted_look_is_gone_at_once_and_at_heygen_later_and_its_group_with_it(

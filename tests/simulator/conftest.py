@@ -38,16 +38,18 @@ class Clock:
 
 
 class OneClip:
-    """Films at once, always the same bytes; keeps what it was asked."""
+    """Films at once, always the same bytes, and others with captions; keeps what it was asked."""
 
     def __init__(self, clip: Path) -> None:
         clip.write_bytes(bytes(range(256)) * 40)
         self.clip = clip
+        self.captioned = clip.with_stem("captioned")
+        self.captioned.write_bytes(clip.read_bytes() + b"words")
         self.asked: list[FilmRequest] = []
 
     async def film(self, request: FilmRequest) -> Path:
         self.asked.append(request)
-        return self.clip
+        return self.captioned if request.caption else self.clip
 
 
 class Api:

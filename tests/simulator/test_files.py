@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from app.simulator.app import Simulator
-from tests.simulator.conftest import Api, Clock, OneClip
+from tests.simulator.conftest import PUBLIC_LOOK, VOICE, Api, Clock, OneClip
 
 CAPTION = {"file_format": "srt", "style": "default"}
 
@@ -75,7 +75,23 @@ async def test_captions_are_real_subtitles(api: Api, clock: Clock) -> None:
     assert [number for number, *_ in cues] == ["1", "2"]
     assert (cues[0][1], cues[0][2]) == ("00:00:00,000", cues[1][1])
     assert " ".join(line for *_, line in cues) == words
-    assert (await api.http.get(video["captioned_video_url"])).status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["avatar", "studio"])
+async def test_captions_are_burned_into_a_cut_of_its_own(
+    api: Api, clock: Clock, filmer: OneClip, kind: str
+) -> None:
+    scene = {"type": "avatar", "avatar_id": PUBLIC_LOOK, "voice_id": VOICE, "script": "Hello."}
+    scenes = [{"type": "avatar_video", "input": scene}] * 2
+    body = {"type": "studio", "scenes": scenes} if kind == "studio" else scene
+    made = await api.call("POST", "/v3/videos", json=body | {"caption": CAPTION})
+    clock.advance(8)
+    video = await api.data(f"/v3/videos/{made.json()['data']['video_id']}")
+    for field, film in (("video_url", filmer.clip), ("captioned_video_url", filmer.captioned)):
+        assert (await api.http.get(video[field])).content == film.read_bytes(), field
+    plain, captioned = filmer.asked
+    assert {it.caption for it in (plain, *plain.then)} == {False}
+    assert {it.caption for it in (captioned, *captioned.then)} == {True}
 
 
 async def test_a_sidecar_alone_burns_nothing_in(api: Api, clock: Clock, filmer: OneClip) -> None:

@@ -132,7 +132,7 @@ async def test_the_film_is_asked_for_with_everything_the_request_says(api: Api, 
         expressiveness="high",
         caption={"file_format": "srt", "style": "default"},
     )
-    asked = filmer.asked[0]
+    asked = filmer.asked[-1]
     assert (asked.script, asked.speed, asked.pitch, asked.locale) == ("Good day.", 1.25, -3, "en-AU")
     assert (asked.background, asked.remove_background, asked.caption) == ("#0a0b0c", True, True)
     assert (asked.motion_prompt, asked.expressiveness, asked.fps) == ("nods", "high", 25)

@@ -39,6 +39,8 @@ def _video(world: World, video_id: str, name: str) -> Response | None:
         return Response(thumbnail(Path(row["photo"])), media_type="image/jpeg")
     if name == "gif.gif":
         return Response(gif(Path(row["photo"])), media_type="image/gif")
+    if name == "captioned.mp4":
+        row = world.store.one("SELECT film FROM captioned_films WHERE video_id = ?", video_id) or row
     return _file(Path(row["film"]))
 
 
