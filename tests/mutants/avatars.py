@@ -1,7 +1,8 @@
-"""What keeps avatars apart: foreign tenants, grants, consent, and what a deletion takes along."""
+"""What keeps avatars and files apart: foreign tenants, grants, consent, and what a deletion takes along."""
 
 from tests.mutants.mutant import without
 
+ASSETS = "tests/api/test_asset_lists.py"
 CHANGES = "tests/api/test_avatar_changes.py"
 GRANTS = "tests/api/test_grants.py"
 TWINS = "tests/api/test_twins.py"
@@ -20,6 +21,13 @@ GRANTED = f"{GRANTS}::test_granted_looks_and_groups_are_listed_read_and_used"
 WAITING = f"{TWINS}::test_a_twin_waits_for_consent_for_days_and_holds_up_nobody"
 
 AVATARS_MUTANTS = (
+    without(
+        "a copy that is not used is taken for HeyGen's own",
+        "app/asset_copies.py",
+        "    for kept in (AssetCopy, AssetUpload):\n        stored",
+        "    for kept in (AssetUpload,):\n        stored",
+        f"{ASSETS}::test_no_copy_of_a_file_that_several_workers_send_at_once_is_taken_for_heygens_own",
+    ),
     without(
         "a foreign group can be deleted",
         OWN_LOOKS_PY,
