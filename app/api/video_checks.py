@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from app import grants
 from app.api.video_bodies import Speaker
 from app.api.video_files import Assets, Places, bring_pictures, find_announced, find_assets, own_places
 from app.api.video_looks import (
@@ -26,6 +27,7 @@ from app.api.video_looks import (
 from app.api.video_requests import VideoRequest
 from app.context import Context
 from app.errors import InvalidParameter
+from app.models import GrantKind
 from app.stored_request import put
 from app.tenancy import Caller
 from app.webhooks.destination import BadDestination, check_url
@@ -108,9 +110,11 @@ async def look_up(ctx: Context, caller: Caller, requests: Sequence[VideoRequest]
         asset_ids = {named.id for it in requests for named in it.assets}
         assets = await find_assets(session, asset_ids)
         announced = await find_announced(session, caller, asset_ids)
+        voice_ids = sorted({named.id for it in requests for named in it.voices})
+        rights = await grants.rights(session, caller, GrantKind.VOICE, voice_ids)
     theirs, voices = await asyncio.gather(
         heygens_looks(ctx, caller, sorted(look_ids - own.keys())),
-        heygens_voices(ctx, caller, sorted({named.id for it in requests for named in it.voices})),
+        heygens_voices(ctx, caller, voice_ids, rights),
     )
     return Known(own | theirs, voices, assets, announced)
 

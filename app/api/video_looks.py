@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ from app.database import portions
 from app.errors import ApiError, InvalidParameter, NotFound
 from app.heygen import schemas
 from app.heygen.errors import HeyGenError, Missing
-from app.models import GrantKind, Group, Job, JobStatus, Look
+from app.models import Group, Job, JobStatus, Look
 from app.tenancy import Caller
 
 LOOK_UP_WITHIN = 2.0  # seconds
@@ -75,12 +75,14 @@ async def heygens_looks(ctx: Context, caller: Caller, avatar_ids: Iterable[str])
     return dict.fromkeys(ids, unasked) | dict(zip(ids, asked, strict=False))
 
 
-async def heygens_voices(ctx: Context, caller: Caller, voice_ids: Iterable[str]) -> dict[str, VoiceFacts]:
-    """The facts of voices."""
-    ids = list(dict.fromkeys(voice_ids))
-    asked = await asyncio.gather(*(_voice(ctx, caller, voice_id) for voice_id in ids[:MOST_LOOK_UPS]))
-    unasked = VoiceFacts(unchecked=not caller.account_wide)
-    return dict.fromkeys(ids, unasked) | dict(zip(ids, asked, strict=False))
+async def heygens_voices(
+    ctx: Context, caller: Caller, voice_ids: Collection[str], rights: grants.Rights
+) -> dict[str, VoiceFacts]:
+    """The facts of voices; one that the caller may not use does not exist."""
+    facts = {it: _missing(it) if it in rights.hidden else _untold(it, rights) for it in voice_ids}
+    ids = [voice_id for voice_id in facts if voice_id not in rights.hidden][:MOST_LOOK_UPS]
+    asked = await asyncio.gather(*(_voice(ctx, caller, voice_id, rights) for voice_id in ids))
+    return facts | dict(zip(ids, asked, strict=True))
 
 
 async def still_made(session: AsyncSession, look_ids: Sequence[str]) -> set[str]:
@@ -150,23 +152,27 @@ async def _look(ctx: Context, caller: Caller, avatar_id: str) -> LookFacts:
     )
 
 
-async def _voice(ctx: Context, caller: Caller, voice_id: str) -> VoiceFacts:
-    """The facts of a voice; one the caller may not use does not exist."""
-    missing = VoiceFacts(refusal=lambda param: NotFound.voice(voice_id, param=param))
-    async with ctx.database.begin() as session:
-        visible = bool(await grants.may_see(session, caller, GrantKind.VOICE, [voice_id]))
-    if caller.account_wide and not visible:
-        return missing
+async def _voice(ctx: Context, caller: Caller, voice_id: str, rights: grants.Rights) -> VoiceFacts:
+    """The facts of a voice that is not known to be another tenant's."""
     connection = ctx.connections.get(caller.account_id)
     try:
         voice = await _ask(connection.catalog.voice(voice_id)) if connection else None
     except Missing:
-        return missing
+        return _missing(voice_id)
     if voice is None:
-        return VoiceFacts(unchecked=not visible)
-    if schemas.is_private_voice(voice) and not visible:
-        return missing
+        return _untold(voice_id, rights)
+    if schemas.is_private_voice(voice) and voice_id not in rights.visible:
+        return _missing(voice_id)
     return VoiceFacts(engines=_words(voice.get("available_engines")))
+
+
+def _missing(voice_id: str) -> VoiceFacts:
+    return VoiceFacts(refusal=lambda param: NotFound.voice(voice_id, param=param))
+
+
+def _untold(voice_id: str, rights: grants.Rights) -> VoiceFacts:
+    """A voice of which HeyGen cannot be asked now: the worker asks, unless the caller may use it in any case."""
+    return VoiceFacts(unchecked=voice_id not in rights.visible)
 
 
 async def _ask(read: Awaitable[_T]) -> _T | None:
