@@ -1,31 +1,50 @@
-"""Which id a file of ours has at a HeyGen account: it goes up once, whoever needs it first."""
+"""Which ids a file of ours has at a HeyGen account: all that it ever got, and the one that is used."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select, union
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
+from sqlmodel import SQLModel, col
 
-from app.models import AssetUpload
+from app.models import AssetCopy, AssetUpload
 
 
-async def remember(session: AsyncSession, copy: AssetUpload) -> None:
-    """HeyGen has the file. Where two uploaded it at the same time either id will do: the last is kept."""
-    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    named = {"heygen_asset_id": copy.heygen_asset_id, "uploaded_at": copy.uploaded_at}
-    stored = insert(AssetUpload).values(asset_id=copy.asset_id, account_id=copy.account_id, **named)
-    await session.execute(stored.on_conflict_do_update(index_elements=["asset_id", "account_id"], set_=named))
+async def remember(session: AsyncSession, upload: AssetUpload) -> None:
+    """HeyGen has the file. Where several uploaded it at the same time the first is used, and all are known as ours."""
+    for kept in (AssetCopy, AssetUpload):
+        stored = _insert(session, kept).values(upload.model_dump())
+        await session.execute(stored.on_conflict_do_nothing())
 
 
 async def forget(
     session: AsyncSession, account_id: str, asset_ids: Sequence[str], before: datetime | None = None
 ) -> None:
     """Have the files go up again; only those that went up before the instant, where one is given."""
-    stale = delete(AssetUpload).where(
-        col(AssetUpload.account_id) == account_id, col(AssetUpload.asset_id).in_(asset_ids)
-    )
+    stale = [col(AssetUpload.account_id) == account_id, col(AssetUpload.asset_id).in_(asset_ids)]
     if before is not None:
-        stale = stale.where(col(AssetUpload.uploaded_at) < before)
-    await session.execute(stale)
+        stale.append(col(AssetUpload.uploaded_at) < before)
+    gone = (await session.scalars(delete(AssetUpload).where(*stale).returning(AssetUpload))).all()
+    if gone:
+        # The version before, which may run beside this one, knows of no other table than that of uploads.
+        copies = _insert(session, AssetCopy).values([upload.model_dump() for upload in gone])
+        await session.execute(copies.on_conflict_do_nothing())
+
+
+async def ours(session: AsyncSession, account_id: str, heygen_ids: Iterable[str]) -> dict[str, str]:
+    """Which of HeyGen's ids are copies of assets here, of any tenant: HeyGen's id → ours."""
+    some = list(heygen_ids)
+    known = [
+        select(col(kept.heygen_asset_id), col(kept.asset_id)).where(
+            col(kept.account_id) == account_id, col(kept.heygen_asset_id).in_(some)
+        )
+        for kept in (AssetCopy, AssetUpload)
+    ]
+    return {row[0]: row[1] for row in await session.execute(union(*known))}
+
+
+def _insert(session: AsyncSession, table: type[SQLModel]) -> sqlite.Insert | postgresql.Insert:
+    if session.get_bind().dialect.name == "sqlite":
+        return sqlite.insert(table)
+    return postgresql.insert(table)

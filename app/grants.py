@@ -3,7 +3,8 @@
 That is whoever made them, whom an operator granted them, and who sees the whole account what no other tenant made.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Sequence, Set
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -25,6 +26,19 @@ class Holder(Protocol):
 
     @property
     def account_id(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """Of some things: those that a tenant made or was granted, and those that the caller may see if they are private."""
+
+    held: Set[str]
+    visible: set[str]
+
+    @property
+    def hidden(self) -> Set[str]:
+        """Those that are private, whatever HeyGen tells of them, and others' alone."""
+        return self.held - self.visible
 
 
 async def list_granted(session: AsyncSession, tenant_id: str | None = None) -> Sequence[Grant]:
@@ -86,19 +100,33 @@ async def granted_ids(session: AsyncSession, holder: Holder, kind: GrantKind) ->
     return (await session.scalars(rows)).all()
 
 
+async def rights(
+    session: AsyncSession, caller: Caller, kind: GrantKind, heygen_ids: Collection[str]
+) -> Rights:
+    """The caller's rights to these things."""
+    held: set[str] = set()
+    mine: set[str] = set()
+    others: set[str] = set()
+    for some in portions(heygen_ids):
+        rows = select(Grant).where(
+            col(Grant.account_id) == caller.account_id,
+            col(Grant.kind) == kind,
+            col(Grant.heygen_id).in_(some),
+        )
+        for given in await session.scalars(rows):
+            held.add(given.heygen_id)
+            if given.tenant_id == caller.tenant_id:
+                mine.add(given.heygen_id)
+            elif given.owned:
+                others.add(given.heygen_id)
+    return Rights(held, mine | (set(heygen_ids) - others) if caller.account_wide else mine)
+
+
 async def may_see(
     session: AsyncSession, caller: Caller, kind: GrantKind, heygen_ids: Collection[str]
 ) -> set[str]:
     """Those of these private things that the caller may see and use."""
-    rows = select(Grant).where(col(Grant.account_id) == caller.account_id, col(Grant.kind) == kind)
-    grants: list[Grant] = []
-    for some in portions(heygen_ids):
-        grants += (await session.scalars(rows.where(col(Grant.heygen_id).in_(some)))).all()
-    mine = {grant.heygen_id for grant in grants if grant.tenant_id == caller.tenant_id}
-    if not caller.account_wide:
-        return mine
-    others = {grant.heygen_id for grant in grants if grant.owned and grant.tenant_id != caller.tenant_id}
-    return mine | (set(heygen_ids) - others)
+    return (await rights(session, caller, kind, heygen_ids)).visible
 
 
 async def find(session: AsyncSession, caller: Caller, kind: GrantKind, heygen_id: str) -> Grant | None:
@@ -106,29 +134,12 @@ async def find(session: AsyncSession, caller: Caller, kind: GrantKind, heygen_id
     return await session.get(Grant, (caller.tenant_id, caller.account_id, kind, heygen_id))
 
 
-async def held(
-    session: AsyncSession, account_id: str, kind: GrantKind, heygen_ids: Collection[str]
-) -> set[str]:
-    """Those of these things that some tenant made, or was granted."""
-    rows = select(col(Grant.heygen_id)).where(
-        col(Grant.account_id) == account_id,
-        col(Grant.kind) == kind,
-        col(Grant.heygen_id).in_(list(heygen_ids)),
+async def holders(session: AsyncSession, account_id: str, kind: GrantKind, heygen_id: str) -> set[str]:
+    """The tenants that made this thing, or were granted it; what has any is private, whatever HeyGen tells of it."""
+    rows = select(col(Grant.tenant_id)).where(
+        col(Grant.account_id) == account_id, col(Grant.kind) == kind, col(Grant.heygen_id) == heygen_id
     )
     return set(await session.scalars(rows))
-
-
-async def made_here(
-    session: AsyncSession, account_id: str, kind: GrantKind, heygen_ids: Collection[str]
-) -> set[str]:
-    """Those of these things that some tenant made, and that are private then, whatever HeyGen says of them."""
-    rows = select(col(Grant.heygen_id)).where(
-        col(Grant.account_id) == account_id, col(Grant.kind) == kind, col(Grant.owned).is_(True)
-    )
-    made: set[str] = set()
-    for some in portions(heygen_ids):
-        made.update(await session.scalars(rows.where(col(Grant.heygen_id).in_(some))))
-    return made
 
 
 async def has_any(session: AsyncSession, caller: Caller, kind: GrantKind) -> bool:

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.responses import Response
 
+from app import asset_copies
 from app.api import answer_schemas
 from app.api.answers import Limit100, read_limit
 from app.api.asset_views import asset_view
@@ -20,7 +20,7 @@ from app.api.two_phases import Listing, Ours, Theirs
 from app.api.upstream import connection_of, reading
 from app.context import Context
 from app.errors import NotFound
-from app.models import Account, Asset, AssetUpload
+from app.models import Account, Asset
 from app.tenancy import Caller
 
 EMPTY_PAGES = 10  # of HeyGen's that show nothing but ours, asked for at once
@@ -84,7 +84,7 @@ def _theirs(ctx: Context, caller: Caller, owner: str, folder_id: str | None) -> 
                     )
                 )
             async with ctx.database.begin() as session:
-                held = await uploads_of_ours(session, caller.account_id, _ids(found.items))
+                held = await asset_copies.ours(session, caller.account_id, _ids(found.items))
             token = found.next_token
             shown = [dict(item) for item in found.items if item.get("id") not in held]
             if shown or token is None:
@@ -92,16 +92,6 @@ def _theirs(ctx: Context, caller: Caller, owner: str, folder_id: str | None) -> 
         return shown, token
 
     return theirs
-
-
-async def uploads_of_ours(session: AsyncSession, account_id: str, ids: Iterable[str]) -> dict[str, str]:
-    """Which of HeyGen's ids are copies of assets here, of any tenant: HeyGen's id → ours."""
-    rows = await session.execute(
-        select(col(AssetUpload.heygen_asset_id), col(AssetUpload.asset_id)).where(
-            col(AssetUpload.account_id) == account_id, col(AssetUpload.heygen_asset_id).in_(list(ids))
-        )
-    )
-    return {row[0]: row[1] for row in rows}
 
 
 def _ids(items: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -14,10 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.responses import Response
 
+from app import asset_copies
 from app.api import answer_schemas, idempotency
 from app.api.answers import data, data_bytes
 from app.api.asset_intake import INCOMPLETE, Received, announced, discard, keep, receive
-from app.api.asset_lists import uploads_of_ours
 from app.api.asset_views import asset_view, stored_view
 from app.api.dependencies import CallerDep, ContextDep
 from app.api.file_answers import Described, from_storage, gone
@@ -133,7 +133,7 @@ async def _own_id(ctx: Context, caller: Caller, asset_id: str) -> str | None:
         asset, upload = await session.get(Asset, asset_id), await session.get(Upload, asset_id)
         if asset is not None or upload is not None:
             return asset_id
-        return (await uploads_of_ours(session, caller.account_id, [asset_id])).get(asset_id)
+        return (await asset_copies.ours(session, caller.account_id, [asset_id])).get(asset_id)
 
 
 async def _keep_once(ctx: Context, caller: Caller, once: Once, received: Received, filename: str) -> Response:

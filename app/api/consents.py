@@ -8,12 +8,12 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from sqlalchemy import update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.responses import Response
 from uuid_utils.compat import uuid7
 
+from app import asset_copies
 from app.api import answer_schemas, idempotency, own_looks
 from app.api.answers import data_bytes
 from app.api.avatar_materials import own_footage
@@ -105,13 +105,14 @@ async def _at_heygen(ctx: Context, caller: Caller, asset: Asset) -> str:
                 key=f"{asset.id}-consent",
             )
         )
-    insert = sqlite.insert if ctx.database.is_sqlite else postgresql.insert
-    named = {"heygen_asset_id": heygen_asset_id, "uploaded_at": ctx.clock.now()}
-    stored = insert(AssetUpload).values(asset_id=asset.id, account_id=caller.account_id, **named)
+    upload = AssetUpload(
+        asset_id=asset.id,
+        account_id=caller.account_id,
+        heygen_asset_id=heygen_asset_id,
+        uploaded_at=ctx.clock.now(),
+    )
     async with ctx.database.begin() as session:
-        await session.execute(
-            stored.on_conflict_do_update(index_elements=["asset_id", "account_id"], set_=named)
-        )
+        await asset_copies.remember(session, upload)
     return heygen_asset_id
 
 

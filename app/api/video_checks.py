@@ -110,13 +110,11 @@ async def look_up(ctx: Context, caller: Caller, requests: Sequence[VideoRequest]
         asset_ids = {named.id for it in requests for named in it.assets}
         assets = await find_assets(session, asset_ids)
         announced = await find_announced(session, caller, asset_ids)
-        voice_ids = {named.id for it in requests for named in it.voices}
-        visible = await grants.may_see(session, caller, GrantKind.VOICE, voice_ids)
-        # What was designed has no status, so that it reads like a public voice.
-        foreign = await grants.made_here(session, caller.account_id, GrantKind.VOICE, voice_ids) - visible
+        voice_ids = sorted({named.id for it in requests for named in it.voices})
+        rights = await grants.rights(session, caller, GrantKind.VOICE, voice_ids)
     theirs, voices = await asyncio.gather(
         heygens_looks(ctx, caller, sorted(look_ids - own.keys())),
-        heygens_voices(ctx, caller, sorted(voice_ids), visible, foreign),
+        heygens_voices(ctx, caller, voice_ids, rights),
     )
     return Known(own | theirs, voices, assets, announced)
 

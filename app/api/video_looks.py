@@ -76,13 +76,12 @@ async def heygens_looks(ctx: Context, caller: Caller, avatar_ids: Iterable[str])
 
 
 async def heygens_voices(
-    ctx: Context, caller: Caller, voice_ids: Iterable[str], visible: Collection[str], foreign: Iterable[str]
+    ctx: Context, caller: Caller, voice_ids: Collection[str], rights: grants.Rights
 ) -> dict[str, VoiceFacts]:
-    """The facts of voices: the caller may use `visible` ones even if they are private, and `foreign` ones never."""
-    facts = {voice_id: VoiceFacts(unchecked=voice_id not in visible) for voice_id in voice_ids}
-    facts |= {voice_id: _no_voice(voice_id) for voice_id in foreign}
-    ids = [voice_id for voice_id, known in facts.items() if known.refusal is None][:MOST_LOOK_UPS]
-    asked = await asyncio.gather(*(_voice(ctx, caller, it, visible=it in visible) for it in ids))
+    """The facts of voices; one that the caller may not use does not exist."""
+    facts = {it: _missing(it) if it in rights.hidden else _untold(it, rights) for it in voice_ids}
+    ids = [voice_id for voice_id in facts if voice_id not in rights.hidden][:MOST_LOOK_UPS]
+    asked = await asyncio.gather(*(_voice(ctx, caller, voice_id, rights) for voice_id in ids))
     return facts | dict(zip(ids, asked, strict=True))
 
 
@@ -153,22 +152,27 @@ async def _look(ctx: Context, caller: Caller, avatar_id: str) -> LookFacts:
     )
 
 
-async def _voice(ctx: Context, caller: Caller, voice_id: str, *, visible: bool) -> VoiceFacts:
-    """The facts of a voice; one the caller may not use does not exist."""
+async def _voice(ctx: Context, caller: Caller, voice_id: str, rights: grants.Rights) -> VoiceFacts:
+    """The facts of a voice that is not known to be another tenant's."""
     connection = ctx.connections.get(caller.account_id)
     try:
         voice = await _ask(connection.catalog.voice(voice_id)) if connection else None
     except Missing:
-        return _no_voice(voice_id)
+        return _missing(voice_id)
     if voice is None:
-        return VoiceFacts(unchecked=not visible)
-    if schemas.is_private_voice(voice) and not visible:
-        return _no_voice(voice_id)
+        return _untold(voice_id, rights)
+    if schemas.is_private_voice(voice) and voice_id not in rights.visible:
+        return _missing(voice_id)
     return VoiceFacts(engines=_words(voice.get("available_engines")))
 
 
-def _no_voice(voice_id: str) -> VoiceFacts:
+def _missing(voice_id: str) -> VoiceFacts:
     return VoiceFacts(refusal=lambda param: NotFound.voice(voice_id, param=param))
+
+
+def _untold(voice_id: str, rights: grants.Rights) -> VoiceFacts:
+    """A voice of which HeyGen cannot be asked now: the worker asks, unless the caller may use it in any case."""
+    return VoiceFacts(unchecked=voice_id not in rights.visible)
 
 
 async def _ask(read: Awaitable[_T]) -> _T | None:

@@ -16,15 +16,14 @@ from app.tenancy import Caller
 
 async def readable(ctx: Context, caller: Caller, voice_id: str, missing: NotFound) -> Mapping[str, Any]:
     """The voice as HeyGen shows it; raises `missing` for one that the caller may not see, and Unavailable."""
+    async with ctx.database.begin() as session:
+        rights = await grants.rights(session, caller, GrantKind.VOICE, [voice_id])
+    if voice_id in rights.hidden:
+        raise missing
     with reading(missing):
         voice = await connection_of(ctx, caller).catalog.voice(voice_id)
-    async with ctx.database.begin() as session:
-        # What was designed has no status, so that it reads like a public voice.
-        private = is_private_voice(voice) or await grants.made_here(
-            session, caller.account_id, GrantKind.VOICE, [voice_id]
-        )
-        if private and not await grants.may_see(session, caller, GrantKind.VOICE, [voice_id]):
-            raise missing
+    if is_private_voice(voice) and voice_id not in rights.visible:
+        raise missing
     return voice
 
 
@@ -46,10 +45,13 @@ async def shown_of(
     if not private:
         return list(voices), []
     async with ctx.database.begin() as session:
-        visible = await grants.may_see(session, caller, GrantKind.VOICE, private)
-        held = await grants.held(session, caller.account_id, GrantKind.VOICE, private)
-    made = [voice_id for voice_id in private if voice_id not in held and await _is_new(ctx, caller, voice_id)]
-    hidden = set(private) - visible - set(made)
+        rights = await grants.rights(session, caller, GrantKind.VOICE, private)
+    made = [
+        voice_id
+        for voice_id in private
+        if voice_id not in rights.held and await _is_new(ctx, caller, voice_id)
+    ]
+    hidden = set(private) - rights.visible - set(made)
     return [voice for voice in voices if voice.get("voice_id") not in hidden], made
 
 

@@ -253,7 +253,10 @@ def asset_id(data: Mapping[str, Any]) -> str:
 
 
 def is_private_voice(voice: Mapping[str, Any]) -> bool:
-    """Whether a voice is somebody's clone: one that is read singly has no type, and only clones have a status."""
+    """Whether HeyGen tells that a voice is private: one that is read singly has no type, and only clones have a status.
+
+    Of a designed voice that is read singly it does not tell.
+    """
     return bool(voice.get("status")) or voice.get("type") == "private"
 
 

@@ -7,7 +7,7 @@ from app.models.batches import Batch
 from app.models.endpoints import Endpoint, EndpointStatus
 from app.models.events import Attempt, Delivery, DeliveryStatus, Event
 from app.models.jobs import TERMINAL, UNFINISHED, Callback, File, Job, JobStatus, Outcome, Submission
-from app.models.materials import Asset, AssetUpload, Group, Look
+from app.models.materials import Asset, AssetCopy, AssetUpload, Group, Look
 from app.models.tenancy import (
     Account,
     ApiKey,
@@ -26,6 +26,7 @@ __all__ = [
     "Account",
     "ApiKey",
     "Asset",
+    "AssetCopy",
     "AssetUpload",
     "Attempt",
     "Batch",

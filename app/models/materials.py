@@ -37,7 +37,7 @@ class Asset(SQLModel, table=True):
 
 
 class AssetUpload(SQLModel, table=True):
-    """A file's id at one HeyGen account."""
+    """The id by which jobs name a file at one HeyGen account."""
 
     __tablename__ = "asset_uploads"
     __table_args__ = (Index("asset_uploads_heygen", "account_id", "heygen_asset_id"),)
@@ -45,6 +45,17 @@ class AssetUpload(SQLModel, table=True):
     asset_id: str = Field(primary_key=True, foreign_key="assets.id")
     account_id: str = Field(primary_key=True, foreign_key="accounts.id")
     heygen_asset_id: str
+    uploaded_at: datetime
+
+
+class AssetCopy(SQLModel, table=True):
+    """One copy of a file at a HeyGen account, used or not: none of them is HeyGen's own."""
+
+    __tablename__ = "asset_copies"
+
+    account_id: str = Field(primary_key=True, foreign_key="accounts.id")
+    heygen_asset_id: str = Field(primary_key=True)
+    asset_id: str = Field(foreign_key="assets.id")
     uploaded_at: datetime
 
 

@@ -203,10 +203,10 @@ async def _usable(ctx: Context, job: Job, kind: str, heygen_id: str) -> bool:
     catalog = ctx.connections[job.account_id].catalog
     try:
         if kind == "voice":
-            if not is_private_voice(await catalog.voice(heygen_id)):
-                return True
+            private = is_private_voice(await catalog.voice(heygen_id))
             async with ctx.database.begin() as session:
-                return await grants.covers(session, job, GrantKind.VOICE, heygen_id)
+                holders = await grants.holders(session, job.account_id, GrantKind.VOICE, heygen_id)
+            return job.tenant_id in holders or not (holders or private)
         look = await catalog.look(heygen_id)
     except NotThere:
         return False

@@ -1,4 +1,7 @@
-"""Files of ours at HeyGen: each goes up once for each account, and may take longer than a lease."""
+"""Files of ours at HeyGen: each goes up when a job first needs it there, and may take longer than a lease.
+
+Jobs that need it at the same time each send a copy; the first that arrives serves all of them.
+"""
 
 from datetime import timedelta
 

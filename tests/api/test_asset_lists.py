@@ -1,15 +1,21 @@
 """`GET /v3/assets`: the assets of one owner; the tenant's own first, HeyGen's for who sees the whole account."""
 
+import asyncio
+from dataclasses import replace
 from typing import Any
 
 import httpx
+from sqlalchemy import delete
 
+from app import asset_copies
 from app.context import Context
-from app.models import Account
+from app.models import Account, AssetCopy
 from app.simulator.app import Simulator
+from app.worker import submit
 from tests.api.callers import VOICE, at_heygen, caller, error_of, render
 from tests.api.photos import picture, upload, uploaded
 from tests.clocks import ManualClock
+from tests.services import run_worker
 
 
 async def listed(api: httpx.AsyncClient, query: str) -> list[dict[str, Any]]:
@@ -67,6 +73,52 @@ async def test_own_assets_come_newest_first_then_heygens_without_copies_of_ours(
     for answer in (await api.get(f"/v3/assets/{theirs}"), await api.delete(f"/v3/assets/{theirs}")):
         assert error_of(answer) == (404, "asset_not_found", None)
     assert [asset["id"] for asset in await listed(api, "username=acme")] == own[::-1]
+
+
+async def test_no_copy_of_a_file_that_several_workers_send_at_once_is_taken_for_heygens_own(
+    api: httpx.AsyncClient, served: Context, account: Account, heygen_url: str
+) -> None:
+    together = asyncio.Barrier(3)
+
+    async def meet(name: str) -> None:
+        if name == "submit.uploaded":
+            await together.wait()
+
+    async with caller(served, account, "narrow") as narrow:
+        photo = await uploaded(narrow, picture())
+        source = {"type": "asset_id", "asset_id": photo}
+        video = {"type": "image", "image": source, "script": "Hello.", "voice_id": VOICE}
+        for _ in range(together.parties):
+            assert (await narrow.post("/v3/videos", json=video)).status_code == 200
+        worker = replace(served, failpoint=meet)
+        await asyncio.gather(*(submit.submit_next(worker) for _ in range(together.parties)))
+        async with at_heygen(heygen_url) as direct:
+            copies = [it["id"] for it in (await direct.get("/v3/assets?username=simulator")).json()["data"]]
+        assert len(copies) == together.parties
+        assert await listed(api, "username=acme") == []
+        for copy in copies:
+            for answer in (await api.get(f"/v3/assets/{copy}"), await api.get(f"/v3/assets/{copy}/content")):
+                assert error_of(answer) == (404, "asset_not_found", None)
+            assert error_of(await api.delete(f"/v3/assets/{copy}"))[0] == 404
+
+
+async def test_a_copy_that_is_not_used_any_more_is_not_taken_for_heygens_own_either(
+    api: httpx.AsyncClient, served: Context, account: Account, heygen_url: str
+) -> None:
+    async with caller(served, account, "narrow") as narrow:
+        photo = await uploaded(narrow, picture())
+        source = {"type": "asset_id", "asset_id": photo}
+        video = {"type": "image", "image": source, "script": "Hello.", "voice_id": VOICE}
+        assert (await narrow.post("/v3/videos", json=video)).status_code == 200
+        await run_worker(served)
+    async with served.database.begin() as session:
+        # The row of a file that the version before uploaded; then HeyGen says that it does not have it.
+        await session.execute(delete(AssetCopy))
+        await asset_copies.forget(session, account.id, [photo])
+    async with at_heygen(heygen_url) as direct:
+        [copy] = (await direct.get("/v3/assets?username=simulator")).json()["data"]
+    assert await listed(api, "username=acme") == []
+    assert error_of(await api.get(f"/v3/assets/{copy['id']}"))[0] == 404
 
 
 async def test_what_a_list_needs_is_named_and_ours_do_not_wait_for_heygen(

@@ -11,7 +11,7 @@ from sqlalchemy import delete, select
 from app import governor
 from app.context import Context
 from app.governor import Told
-from app.models import Asset, AssetUpload, Group, JobStatus
+from app.models import Asset, AssetCopy, AssetUpload, Group, JobStatus
 from app.storage import Storage
 from app.worker import expire, submit, unsure
 from tests.end_to_end.conftest import Story
@@ -157,8 +157,8 @@ async def test_a_file_whose_row_is_gone_once_a_look_is_prepared_gives_the_slot_b
 
     async def lose() -> None:
         async with story.context.database.begin() as session:
-            await session.execute(delete(AssetUpload))
-            await session.execute(delete(Asset))
+            for table in (AssetCopy, AssetUpload, Asset):
+                await session.execute(delete(table))
 
     await submit.submit_next(replace(story.context, failpoint=at("submit.prepared", lose)))
     job = await story.job()

@@ -1,10 +1,12 @@
-"""What keeps avatars apart: foreign tenants, grants, consent, and what a deletion takes along."""
+"""What keeps avatars and files apart: foreign tenants, grants, consent, and what a deletion takes along."""
 
 from tests.mutants.mutant import without
 
+ASSETS = "tests/api/test_asset_lists.py"
 CHANGES = "tests/api/test_avatar_changes.py"
 GRANTS = "tests/api/test_grants.py"
 TWINS = "tests/api/test_twins.py"
+VOICES = "tests/api/test_voice_rights.py"
 
 CONSENTS_PY = "app/worker/consents.py"
 GRANTS_PY = "app/grants.py"
@@ -20,6 +22,34 @@ GRANTED = f"{GRANTS}::test_granted_looks_and_groups_are_listed_read_and_used"
 WAITING = f"{TWINS}::test_a_twin_waits_for_consent_for_days_and_holds_up_nobody"
 
 AVATARS_MUTANTS = (
+    without(
+        "a designed voice is everybody's to speak with",
+        "app/api/voice_rights.py",
+        "    if voice_id in rights.hidden:\n        raise missing\n",
+        "",
+        f"{VOICES}::test_a_designed_voice_is_its_tenants_alone",
+    ),
+    without(
+        "the worker takes a designed voice for a public one",
+        "app/worker/submit.py",
+        "return job.tenant_id in holders or not (holders or private)",
+        "return job.tenant_id in holders or not private",
+        f"{VOICES}::test_the_worker_finds_out_that_a_designed_voice_is_anothers",
+    ),
+    without(
+        "only the first voices of a batch are checked",
+        "app/api/video_looks.py",
+        "_missing(it) if it in rights.hidden else _untold(it, rights) for it in voice_ids}",
+        "_untold(it, rights) for it in voice_ids}",
+        f"{VOICES}::test_another_tenants_voice_is_found_among_more_than_heygen_is_asked_about",
+    ),
+    without(
+        "a copy that is not used is taken for HeyGen's own",
+        "app/asset_copies.py",
+        "    for kept in (AssetCopy, AssetUpload):\n        stored",
+        "    for kept in (AssetUpload,):\n        stored",
+        f"{ASSETS}::test_no_copy_of_a_file_that_several_workers_send_at_once_is_taken_for_heygens_own",
+    ),
     without(
         "a foreign group can be deleted",
         OWN_LOOKS_PY,

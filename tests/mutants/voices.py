@@ -10,11 +10,10 @@ INTAKE_PY = "app/api/asset_intake.py"
 MAKING_PY = "app/api/voice_making.py"
 PAID_PY = "app/api/paid_calls.py"
 RIGHTS_PY = "app/api/voice_rights.py"
-VIDEO_LOOKS_PY = "app/api/video_looks.py"
 VOICES_PY = "app/api/voices.py"
 
 DESIGN = f"{MAKING}::test_a_design_shows_public_voices_and_the_tenants_own_alone"
-DESIGNED = f"{RIGHTS}::test_a_voice_that_was_designed_is_its_tenants_alone"
+DESIGNED = f"{RIGHTS}::test_a_designed_voice_is_its_tenants_alone"
 GATE = f"{MAKING}::test_the_accounts_gate_and_pauses_hold_what_is_paid"
 UNDER_WAY = f"{CALLS}::test_a_call_holds_its_key_in_every_process_until_whoever_makes_it_must_have_died"
 LOST = f"{MAKING}::test_an_answer_that_got_lost_is_told_so_and_a_repeat_goes_under_the_same_key"
@@ -61,21 +60,6 @@ VOICES_MUTANTS = (
         "        await _check_open(ctx, caller)\n",
         "",
         GATE,
-    ),
-    without(
-        "what was designed for one is everybody's",
-        RIGHTS_PY,
-        "is_private_voice(voice) or await grants.made_here(\n"
-        "            session, caller.account_id, GrantKind.VOICE, [voice_id]\n        )\n",
-        "is_private_voice(voice)\n",
-        DESIGNED,
-    ),
-    without(
-        "what was designed for one speaks in everybody's videos",
-        VIDEO_LOOKS_PY,
-        "for voice_id in foreign}",
-        "for voice_id in ()}",
-        DESIGNED,
     ),
     Mutant(
         "a foreign voice can be deleted",
