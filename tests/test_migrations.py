@@ -244,3 +244,14 @@ async def test_new_code_does_not_start_on_the_tables_of_the_version_before(empty
     await upgrade(empty, revisions()[-2])
     with pytest.raises(SchemaBehind, match="greenroom migrate"):
         await empty.check_schema()
+
+
+async def test_files_that_went_up_before_all_copies_were_known_stay_known(empty: Database) -> None:
+    known = await upgrade(empty, "0010")
+    async with empty.engine.begin() as connection:
+        for table in known.sorted_tables:
+            await connection.execute(table.insert().values(row(table)))
+    await upgrade(empty, "0011")
+    copies = "SELECT account_id, heygen_asset_id, asset_id FROM asset_copies"
+    async with empty.engine.begin() as connection:
+        assert [tuple(copy) for copy in await connection.execute(text(copies))] == [("one", "one", "one")]
