@@ -1,7 +1,8 @@
 """Calls that HeyGen is paid for while the caller waits: no job stands for them, so nothing is repeated by itself.
 
 A caller's `Idempotency-Key` is bound to the first success, as that of every create. While a call is under way a row
-holds its key, so that no other request, of any process, makes it as well.
+holds its key, so that no other request, of any process, makes it as well. The row outlives a call of which nobody
+knows whether it was paid for: HeyGen honours no keys here, so the caller's is used up.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import hashlib
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -37,7 +39,7 @@ from app.errors import (
     PayloadTooLarge,
     Unavailable,
 )
-from app.heygen.errors import AccountBlocked, HeyGenError, Missing, NoAnswer, RateLimited, Refused
+from app.heygen.errors import AccountBlocked, HeyGenError, Missing, NoAnswer, NotSent, RateLimited, Refused
 from app.heygen.errors import NotReady as StillMaking
 from app.models import Account, CallUnderWay
 from app.tenancy import Caller
@@ -47,8 +49,30 @@ GONE_AFTER = timedelta(minutes=15)
 LONGEST_WAIT = 30  # seconds a caller is told to wait; HeyGen's client cuts a longer wait
 RETRY_SECONDS = 5
 
-Call = Callable[[str], Awaitable[Mapping[str, Any]]]
-"""Makes the call under this key of HeyGen's; answers what HeyGen answered."""
+
+@dataclass
+class Attempt:
+    """One call that is paid for, and the key that HeyGen is given with it.
+
+    `unsettled` while it may have been paid for with nothing to show for it here.
+    """
+
+    key: str
+    unsettled: bool = False
+
+    @contextmanager
+    def sending(self) -> Iterator[None]:
+        """Around the request that costs money: only a clear refusal tells that it cost none."""
+        self.unsettled = True
+        try:
+            yield
+        except (NotSent, Refused):
+            self.unsettled = False
+            raise
+
+
+Call = Callable[[Attempt], Awaitable[Mapping[str, Any]]]
+"""Makes the call, and answers what HeyGen answered."""
 
 Keep = Callable[[Mapping[str, Any], AsyncSession], Awaitable[tuple[str, bytes]]]
 """Keeps what has to be kept of it in a transaction; answers an id and the body of the answer."""
@@ -70,15 +94,18 @@ async def pay_once(
     replayed = await once.replay(ctx, caller, body_hash)
     if replayed is not None:
         return replayed
-    async with _alone(ctx, caller, once):
+    attempt = Attempt(_key(caller, once, body_hash))
+    async with _alone(ctx, caller, once, attempt):
         # Whoever was under way a moment ago may have come to its end.
         replayed = await once.replay(ctx, caller, body_hash)
         if replayed is not None:
             return replayed
         await _check_open(ctx, caller)
         with paying():
-            found = await call(_key(caller, once))
-        return await idempotency.create(ctx, caller, once, body_hash, partial(keep, found))
+            found = await call(attempt)
+        answer = await idempotency.create(ctx, caller, once, body_hash, partial(keep, found))
+        attempt.unsettled = False
+        return answer
 
 
 @asynccontextmanager
@@ -110,39 +137,44 @@ def paying() -> Iterator[None]:
         code = error.code if not isinstance(error, Missing) or error.code != "not_found" else None
         raise kind(error.message or "HeyGen refuses this.", code=code, param=error.param) from error
     except NoAnswer as error:
-        if error.reason == "in_progress":
-            raise _under_way() from error
         raise OutcomeUnknown(
-            "HeyGen gave no clear answer and may have done this. Repeat it with the same Idempotency-Key; after a"
-            " clone, look at GET /v3/voices?type=private first.",
-            retry_after=RETRY_SECONDS,
+            "HeyGen gave no clear answer: it may have done this, and billed it. Only a request with a new"
+            " Idempotency-Key, or with none, asks HeyGen again, and that one is billed, too."
         ) from error
     except HeyGenError as error:
         raise _unavailable() from error
 
 
 @asynccontextmanager
-async def _alone(ctx: Context, caller: Caller, once: Once) -> AsyncIterator[None]:
-    """Hold the caller's key; raises Conflict, retryable, while another request does."""
+async def _alone(ctx: Context, caller: Caller, once: Once, attempt: Attempt) -> AsyncIterator[None]:
+    """Hold the caller's key; raises Conflict, retryable while another request does, and for good once one was lost."""
     if once.key is None:
         yield
         return
     held = {"tenant_id": caller.tenant_id, "operation": once.operation, "key": once.key}
     now = ctx.clock.now()
     insert = sqlite.insert if ctx.database.is_sqlite else postgresql.insert
-    taken = insert(CallUnderWay).values(**held, until=now + GONE_AFTER)
-    taken = taken.on_conflict_do_update(
-        index_elements=[*held], set_={"until": now + GONE_AFTER}, where=col(CallUnderWay.until) <= now
-    )
+    taken = insert(CallUnderWay).values(**held, until=now + GONE_AFTER).on_conflict_do_nothing()
     async with ctx.database.begin() as session:
         mine = await session.scalar(taken.returning(col(CallUnderWay.key)))
+        found = await session.get(CallUnderWay, tuple(held.values())) if mine is None else None
+    if found is not None and found.until <= now:
+        raise Conflict(
+            "HeyGen never said what became of the request with this Idempotency-Key: it may be done, and billed."
+            " A request with a new key is made, and billed, anew.",
+            code="outcome_unknown",
+            param="Idempotency-Key",
+        )
     if mine is None:
         raise _under_way()
     try:
         yield
     finally:
+        mend = (
+            update(CallUnderWay).values(until=ctx.clock.now()) if attempt.unsettled else delete(CallUnderWay)
+        )
         async with ctx.database.begin() as session:
-            await session.execute(delete(CallUnderWay).filter_by(**held, until=now + GONE_AFTER))
+            await session.execute(mend.filter_by(**held))
 
 
 async def _check_open(ctx: Context, caller: Caller) -> None:
@@ -154,9 +186,9 @@ async def _check_open(ctx: Context, caller: Caller) -> None:
         raise _unavailable(until - now)
 
 
-def _key(caller: Caller, once: Once) -> str:
-    """HeyGen's key: the same for a repeat of the caller's, another for every other request."""
-    named = f"{caller.tenant_id}\n{once.operation}\n{once.key or uuid7().hex}"
+def _key(caller: Caller, once: Once, body_hash: str) -> str:
+    """HeyGen's key: the same for a repeat of the caller's, another for every other request and body."""
+    named = f"{caller.tenant_id}\n{once.operation}\n{once.key or uuid7().hex}\n{body_hash}"
     return hashlib.sha256(named.encode()).hexdigest()
 
 

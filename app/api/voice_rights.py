@@ -35,7 +35,7 @@ async def shown_of(
     """Of the voices that a design answers: those the caller may see, and the ids of those made for it just now.
 
     HeyGen searches for a design among all voices of the account, so it may find another tenant's clone, too. A private
-    voice that nobody here made is new only where it has no status: clones have one.
+    voice that nobody here made is new unless it is seen to have a status, as clones have.
     """
     private = [str(voice.get("voice_id")) for voice in voices if voice.get("type") == "private"]
     if not private:
@@ -53,5 +53,5 @@ async def _is_new(ctx: Context, caller: Caller, voice_id: str) -> bool:
         with reading(NotFound.voice(voice_id)):
             voice = await connection_of(ctx, caller).catalog.voice(voice_id)
     except ApiError:
-        return False
+        return True  # it may have been made just now, and nobody else here would ever find it
     return not voice.get("status")
