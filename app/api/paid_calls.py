@@ -60,12 +60,11 @@ class Attempt:
     key: str
     unsettled: bool = False
 
-    @contextmanager
-    def sending(self) -> Iterator[None]:
-        """Around the request that costs money: only a clear refusal tells that it cost none."""
+    async def pay(self, request: Awaitable[Mapping[str, Any]]) -> Mapping[str, Any]:
+        """Send the request that costs money: only a clear refusal tells that it cost none."""
         self.unsettled = True
         try:
-            yield
+            return await request
         except (NotSent, Refused):
             self.unsettled = False
             raise

@@ -106,10 +106,7 @@ async def _post(
 ) -> Mapping[str, Any]:
     content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
     connection = connection_of(ctx, caller)
-
-    async def send() -> Mapping[str, Any]:
-        with attempt.sending():
-            return await connection.heygen.make_voice(path, content, attempt.key)
-
     async with counting(ctx, caller):
-        return await connection.catalog.through_gate(send)
+        return await connection.catalog.through_gate(
+            lambda: attempt.pay(connection.heygen.make_voice(path, content, attempt.key))
+        )
