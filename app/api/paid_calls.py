@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
+import structlog
 from sqlalchemy import delete, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -27,6 +28,7 @@ from app import gates, governor
 from app.api import idempotency
 from app.api.idempotency import Once
 from app.context import Context
+from app.database import DatabaseAway
 from app.errors import (
     ApiError,
     Conflict,
@@ -43,6 +45,8 @@ from app.heygen.errors import AccountBlocked, HeyGenError, Missing, NoAnswer, No
 from app.heygen.errors import NotReady as StillMaking
 from app.models import Account, CallUnderWay
 from app.tenancy import Caller
+
+log = structlog.get_logger(__name__)
 
 GONE_AFTER = timedelta(minutes=15)
 """Longer than any upload and call take together: whoever has not answered by then has died."""
@@ -100,9 +104,15 @@ async def pay_once(
         if replayed is not None:
             return replayed
         await _check_open(ctx, caller)
-        with paying():
-            found = await call(attempt)
-        answer = await idempotency.create(ctx, caller, once, body_hash, partial(keep, found))
+        try:
+            with paying():
+                found = await call(attempt)
+            answer = await idempotency.create(ctx, caller, once, body_hash, partial(keep, found))
+        except DatabaseAway as error:
+            if not attempt.unsettled:
+                raise
+            log.warning("paid_answer_not_kept", operation=once.operation, reason=str(error))
+            raise _unknown("HeyGen's answer could not be kept") from error
         attempt.unsettled = False
         return answer
 
@@ -136,10 +146,7 @@ def paying() -> Iterator[None]:
         code = error.code if not isinstance(error, Missing) or error.code != "not_found" else None
         raise kind(error.message or "HeyGen refuses this.", code=code, param=error.param) from error
     except NoAnswer as error:
-        raise OutcomeUnknown(
-            "HeyGen gave no clear answer: it may have done this, and billed it. Only a request with a new"
-            " Idempotency-Key, or with none, asks HeyGen again, and that one is billed, too."
-        ) from error
+        raise _unknown("HeyGen gave no clear answer") from error
     except HeyGenError as error:
         raise _unavailable() from error
 
@@ -169,11 +176,12 @@ async def _alone(ctx: Context, caller: Caller, once: Once, attempt: Attempt) -> 
     try:
         yield
     finally:
-        mend = (
-            update(CallUnderWay).values(until=ctx.clock.now()) if attempt.unsettled else delete(CallUnderWay)
-        )
-        async with ctx.database.begin() as session:
-            await session.execute(mend.filter_by(**held))
+        lost = update(CallUnderWay).values(until=ctx.clock.now())
+        end = lost if attempt.unsettled else delete(CallUnderWay)
+        # A row that cannot be written now is one of a process that died.
+        with suppress(DatabaseAway):
+            async with ctx.database.begin() as session:
+                await session.execute(end.filter_by(**held))
 
 
 async def _check_open(ctx: Context, caller: Caller) -> None:
@@ -189,6 +197,13 @@ def _key(caller: Caller, once: Once, body_hash: str) -> str:
     """HeyGen's key: the same for a repeat of the caller's, another for every other request and body."""
     named = f"{caller.tenant_id}\n{once.operation}\n{once.key or uuid7().hex}\n{body_hash}"
     return hashlib.sha256(named.encode()).hexdigest()
+
+
+def _unknown(cause: str) -> OutcomeUnknown:
+    return OutcomeUnknown(
+        f"{cause}: it may have done this, and billed it. Only a request with a new Idempotency-Key, or with none, asks"
+        " HeyGen again, and that one is billed, too."
+    )
 
 
 def _under_way() -> ApiError:

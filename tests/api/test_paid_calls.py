@@ -13,6 +13,7 @@ from app.simulator.app import Simulator
 from app.tenancy import find_tenant
 from app.worker.prune import prune
 from tests.api.callers import VOICE, error_of
+from tests.api.test_absent_database import away
 from tests.api.test_voice_making import CLONE, DESIGN, INLINE, SAY, SPEECH
 from tests.clocks import ManualClock
 
@@ -144,3 +145,24 @@ async def test_the_key_of_a_process_that_died_is_used_up_until_keys_are_forgotte
     assert await prune(served)
     assert simulator.requests("POST", SPEECH) == []
     assert (await api.post(SPEECH, json=SAY, headers=KEY)).status_code == 200
+
+
+@pytest.mark.parametrize("headers", [{}, KEY])
+async def test_a_paid_answer_that_cannot_be_kept_is_not_to_be_asked_for_again(
+    api: httpx.AsyncClient, served: Context, clock: ManualClock, simulator: Simulator, headers: dict[str, str]
+) -> None:
+    simulator.set_scenario("slow_create", seconds=3600)
+    asked = asyncio.create_task(api.post(SPEECH, json=SAY, headers=headers))
+    async with asyncio.timeout(20):
+        while not simulator.requests("POST", SPEECH):
+            await api.get("/healthz")
+    async with away(served.database):
+        simulator.clear_scenarios()
+        lost = await asked
+    assert error_of(lost)[:2] == (504, "gateway_timeout"), lost.text
+    assert lost.json()["error"]["retryable"] is False
+    assert "retry-after" not in lost.headers
+    clock.advance(timedelta(minutes=15))
+    if headers:
+        assert error_of(await api.post(SPEECH, json=SAY, headers=headers)) == USED_UP
+    assert bills(simulator) == 1
