@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 # Every other code has its section on HeyGen's page.
-OUR_CODES = frozenset({"idempotency_key_reused", "method_not_allowed", "request_timeout"})
+OUR_CODES = frozenset({"idempotency_key_reused", "method_not_allowed", "outcome_unknown", "request_timeout"})
 LONGEST_SHOWN = 64  # twice an id of ours or of HeyGen's
 
 
@@ -216,11 +216,10 @@ class Unavailable(ApiError):
 
 
 class OutcomeUnknown(ApiError):
-    """HeyGen may have done what was asked; a repeat under the same key tells."""
+    """HeyGen may have done what was asked, and no repeat can tell: to repeat it may be to pay for it twice."""
 
     status = 504
     default_code = "gateway_timeout"
-    retryable = True
 
 
 def envelope(error: ApiError, request_id: str | None) -> dict[str, Any]:

@@ -90,9 +90,12 @@ OPERATIONS = (
         ("GET /v3/voices", "cached; private ones for those they belong to"),
         ("GET /v3/voices/{voice_id}", "cached; private ones for those they belong to"),
         ("DELETE /v3/voices/{voice_id}", "one's own clones"),
-        ("POST /v3/voices", "at most once under an `Idempotency-Key`"),
-        ("POST /v3/voices/clone", "at most once under an `Idempotency-Key`; the clone belongs to its tenant"),
-        ("POST /v3/voices/speech", "at most once under an `Idempotency-Key`"),
+        (
+            "POST /v3/voices",
+            "at most once under an `Idempotency-Key`; after an unclear answer, 409 `outcome_unknown`",
+        ),
+        ("POST /v3/voices/clone", "the same; the clone belongs to its tenant"),
+        ("POST /v3/voices/speech", "the same"),
     ),
     *_area(
         "Videos",

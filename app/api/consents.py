@@ -53,7 +53,7 @@ async def ask_consent(
     wire = await _wire(ctx, caller, asked)
     with acting(NotFound.avatar_group(group_id)):
         connection = connection_of(ctx, caller)
-        key = _key(caller, once)
+        key = _key(caller, once, body_hash)
         told = await connection.catalog.through_gate(
             lambda: connection.heygen.create_consent(heygen_id, wire, key)
         )
@@ -116,11 +116,12 @@ async def _at_heygen(ctx: Context, caller: Caller, asset: Asset) -> str:
     return heygen_asset_id
 
 
-def _key(caller: Caller, once: Once) -> str:
-    """HeyGen's Idempotency-Key: one for each of the caller's, so that a lost answer is given again."""
+def _key(caller: Caller, once: Once, body_hash: str) -> str:
+    """HeyGen's Idempotency-Key: one for each of the caller's and body, so that a lost answer is given again."""
     if once.key is None:
         return uuid7().hex
-    return hashlib.sha256(f"{caller.tenant_id} {once.operation} {once.key}".encode()).hexdigest()
+    named = f"{caller.tenant_id} {once.operation} {once.key} {body_hash}"
+    return hashlib.sha256(named.encode()).hexdigest()
 
 
 async def _kept(

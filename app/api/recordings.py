@@ -13,10 +13,11 @@ from app.api.asset_intake import own_asset, take_in
 from app.api.paid_calls import counting
 from app.api.requests import StoredAsset, UrlAsset
 from app.api.upload_requests import TYPES
-from app.api.upstream import connection_of
+from app.api.upstream import RETRY_SECONDS, connection_of
 from app.api.voice_requests import InlineAudio
 from app.context import Context
-from app.errors import InvalidParameter, NotFound
+from app.errors import InvalidParameter, NotFound, Unavailable
+from app.heygen.errors import NoAnswer
 from app.models import Asset, AssetUpload, Upload
 from app.photos import sniff
 from app.storage import NotStored
@@ -77,6 +78,9 @@ async def heygen_source(
             )
     except NotStored:
         raise NotFound.asset(recording.id, param="audio.asset_id") from None
+    except NoAnswer as error:
+        # Uploads cost nothing: this is no outcome that matters.
+        raise Unavailable("HeyGen did not take the recording.", retry_after=RETRY_SECONDS) from error
     copy = AssetUpload(
         asset_id=recording.id,
         account_id=caller.account_id,

@@ -20,7 +20,7 @@ from app.api.dependencies import CallerDep, ContextDep
 from app.api.idempotency import OnceDep, hash_of
 from app.api.json_body import read_json
 from app.api.openapi import creates
-from app.api.paid_calls import counting, pay_once
+from app.api.paid_calls import Attempt, counting, pay_once
 from app.api.recordings import bring_recording, forget_copy, heygen_source
 from app.api.upstream import RETRY_SECONDS, connection_of, shown
 from app.api.voice_requests import Speech, VoiceClone, VoiceDesign, parse
@@ -42,8 +42,8 @@ async def design_voice(request: Request, ctx: ContextDep, caller: CallerDep, onc
     body = await read_json(request)
     _, wire = parse(VoiceDesign, body, ctx.terms.forward_fields)
 
-    async def call(key: str) -> Mapping[str, Any]:
-        found = await _post(ctx, caller, "/v3/voices", wire, key)
+    async def call(attempt: Attempt) -> Mapping[str, Any]:
+        found = await _post(ctx, caller, "/v3/voices", wire, attempt)
         voices = [voice for voice in found.get("voices") or () if isinstance(voice, Mapping)]
         visible, made = await shown_of(ctx, caller, voices)
         return {"told": {**found, "voices": [shown(voice) for voice in visible]}, "made": made}
@@ -63,11 +63,11 @@ async def clone_voice(request: Request, ctx: ContextDep, caller: CallerDep, once
     body = await read_json(request)
     wanted, wire = parse(VoiceClone, body, ctx.terms.forward_fields)
 
-    async def call(key: str) -> Mapping[str, Any]:
+    async def call(attempt: Attempt) -> Mapping[str, Any]:
         recording = await bring_recording(ctx, caller, wanted.audio)
         source = await heygen_source(ctx, caller, wanted.audio, recording)
         try:
-            return await _post(ctx, caller, "/v3/voices/clone", wire | {"audio": source}, key)
+            return await _post(ctx, caller, "/v3/voices/clone", wire | {"audio": source}, attempt)
         except Missing as error:
             if recording is None or error.code != "asset_not_found":
                 raise
@@ -91,9 +91,9 @@ async def speak(request: Request, ctx: ContextDep, caller: CallerDep, once: Once
     wanted, wire = parse(Speech, body, ctx.terms.forward_fields)
     missing = NotFound.voice(wanted.voice_id, param="voice_id")
 
-    async def call(key: str) -> Mapping[str, Any]:
+    async def call(attempt: Attempt) -> Mapping[str, Any]:
         await readable(ctx, caller, wanted.voice_id, missing)
-        return await _post(ctx, caller, "/v3/voices/speech", wire, key)
+        return await _post(ctx, caller, "/v3/voices/speech", wire, attempt)
 
     async def keep(found: Mapping[str, Any], _: AsyncSession) -> tuple[str, bytes]:
         return "speech", data_bytes(dict(found))
@@ -102,9 +102,11 @@ async def speak(request: Request, ctx: ContextDep, caller: CallerDep, once: Once
 
 
 async def _post(
-    ctx: Context, caller: Caller, path: str, body: Mapping[str, Any], key: str
+    ctx: Context, caller: Caller, path: str, body: Mapping[str, Any], attempt: Attempt
 ) -> Mapping[str, Any]:
     content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
     connection = connection_of(ctx, caller)
     async with counting(ctx, caller):
-        return await connection.catalog.through_gate(lambda: connection.heygen.make_voice(path, content, key))
+        return await connection.catalog.through_gate(
+            lambda: attempt.pay(connection.heygen.make_voice(path, content, attempt.key))
+        )

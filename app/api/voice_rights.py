@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import structlog
+
 from app import grants
 from app.api.upstream import connection_of, reading
 from app.context import Context
@@ -12,6 +14,8 @@ from app.errors import ApiError, NotFound
 from app.heygen.schemas import is_private_voice
 from app.models import GrantKind
 from app.tenancy import Caller
+
+log = structlog.get_logger(__name__)
 
 
 async def readable(ctx: Context, caller: Caller, voice_id: str, missing: NotFound) -> Mapping[str, Any]:
@@ -39,7 +43,7 @@ async def shown_of(
     """Of the voices that a design answers: those the caller may see, and the ids of those made for it just now.
 
     HeyGen searches for a design among all voices of the account, so it may find another tenant's clone, too. A private
-    voice that nobody here made is new only where it has no status: clones have one.
+    voice that nobody here made is new unless it is seen to have a status, as clones have.
     """
     private = [str(voice.get("voice_id")) for voice in voices if voice.get("type") == "private"]
     if not private:
@@ -59,6 +63,10 @@ async def _is_new(ctx: Context, caller: Caller, voice_id: str) -> bool:
     try:
         with reading(NotFound.voice(voice_id)):
             voice = await connection_of(ctx, caller).catalog.voice(voice_id)
-    except ApiError:
+    except NotFound:
+        return True  # what was made just now is read a moment later
+    except ApiError as error:
+        # A clone of the account's own looks the same: nobody is given that. The operator can grant what is lost.
+        log.warning("design_not_attributed", voice_id=voice_id, tenant_id=caller.tenant_id, reason=str(error))
         return False
     return not voice.get("status")

@@ -123,11 +123,11 @@ class IdempotencyKey(SQLModel, table=True):
 
 
 class CallUnderWay(SQLModel, table=True):
-    """A paid call to HeyGen that a request with this `Idempotency-Key` is waiting for."""
+    """A paid call to HeyGen that a request with this `Idempotency-Key` waits for, or whose outcome nobody knows."""
 
     __tablename__ = "calls_under_way"
 
     tenant_id: str = Field(primary_key=True, foreign_key="tenants.id")
     operation: str = Field(primary_key=True)  # method and path
     key: str = Field(primary_key=True)
-    until: datetime  # whoever made it is gone by then
+    until: datetime  # nobody waits for it any more

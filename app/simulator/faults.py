@@ -93,7 +93,9 @@ REGISTRY = {
         # A HeyGen that moves on.
         Scenario("unknown_field", "What answers hold has one field more.", {"field": "novelty", **CALLS}),
         Scenario(
-            "unknown_code", "Calls are refused, 403, for a new reason.", {"code": "moon_phase", **CALLS}
+            "unknown_code",
+            "Calls are refused for a new reason, or for any that is named.",
+            {"code": "moon_phase", "status": 403.0, **CALLS},
         ),
         Scenario("unknown_event", "Callbacks are of a new type.", {"type": "avatar_video.explained"}, "type"),
         Scenario("deprecated", "Answers say farewell: Deprecation and Sunset.", CALLS),

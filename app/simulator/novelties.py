@@ -30,7 +30,7 @@ class Novelties:
         if faults.strike("deprecated", **facts):
             send = _with_farewell(send)
         if refusal := faults.strike("unknown_code", **facts):
-            refused = Refused(403, refusal["code"], "Something new forbids this.")
+            refused = Refused(int(refusal["status"]), refusal["code"], "Something new forbids this.")
             await refused.response()(scope, receive, send)
             return
         if extra := faults.strike("unknown_field", **facts):

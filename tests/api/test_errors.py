@@ -14,6 +14,7 @@ from app.errors import (
     KeyReused,
     MethodNotAllowed,
     NotFound,
+    OutcomeUnknown,
     PayloadTooLarge,
     RateLimited,
     TooSlow,
@@ -75,6 +76,7 @@ def test_of_several_faults_the_first_is_the_main_one_and_all_are_listed() -> Non
         (RateLimited("x", retry_after=3), 429, "rate_limit_exceeded", True),
         (InternalError(), 500, "internal_error", True),
         (Unavailable("x"), 503, "service_unavailable", True),
+        (OutcomeUnknown("x"), 504, "gateway_timeout", False),
     ],
 )
 def test_every_error_has_its_status_and_code(

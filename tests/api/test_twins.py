@@ -147,6 +147,20 @@ async def test_a_twin_waits_for_consent_for_days_and_holds_up_nobody(
     assert told.count("ConsentOwed") == 1
 
 
+async def test_a_consent_of_another_body_goes_to_heygen_under_another_key(
+    api: httpx.AsyncClient, served: Context, clock: ManualClock, simulator: Simulator
+) -> None:
+    look = await twin(api)
+    await make(served, clock)
+    consent = f"{AVATARS}/{look['group_id']}/consent"
+    simulator.set_scenario("unknown_code", times=2, method="POST", path="/v3/avatars/")
+    key = {"Idempotency-Key": "ask-1"}
+    asked = [await api.post(consent, json={"consent_text": text}, headers=key) for text in ("I", "I", "We")]
+    assert [answer.status_code for answer in asked] == [403, 403, 200]
+    first, same, other = (row.idempotency_key for row in simulator.requests("POST", "/v3/avatars/"))
+    assert first == same != other
+
+
 async def test_footage_of_a_consent_is_brought_to_heygen_and_a_refusal_ends_the_twin(
     api: httpx.AsyncClient, served: Context, clock: ManualClock, simulator: Simulator
 ) -> None:

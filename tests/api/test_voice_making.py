@@ -1,6 +1,5 @@
 """Cloning, designing and speaking: paid once for each key, and a tenant's voices are its own."""
 
-import asyncio
 import base64
 import io
 import wave
@@ -11,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from app import governor
 from app.context import Context
@@ -184,8 +184,8 @@ async def test_a_recording_that_heygen_deleted_goes_up_again_under_the_same_key(
     narrow: httpx.AsyncClient, simulator: Simulator, heygen_url: str, clock: ManualClock
 ) -> None:
     body, headers = {"voice_name": "Mine", "audio": INLINE}, {"Idempotency-Key": "k1"}
-    simulator.set_scenario("unavailable_before_accept", times=1)
-    assert (await narrow.post(CLONE, json=body, headers=headers)).status_code == 504
+    simulator.set_scenario("unknown_code", times=1, method="POST", path=CLONE)
+    assert (await narrow.post(CLONE, json=body, headers=headers)).status_code == 403
     async with at_heygen(heygen_url) as direct:
         username = (await direct.get("/v3/users/me")).json()["data"]["username"]
         [copy] = (await direct.get(f"/v3/assets?username={username}")).json()["data"]
@@ -267,39 +267,6 @@ async def test_speech_answers_a_playable_file_and_is_paid_once_for_its_key(
         assert await find_tenant(session, "narrow") is not None
 
 
-async def test_simultaneous_repeats_call_once_and_the_others_are_told_to_come_back(
-    narrow: httpx.AsyncClient, simulator: Simulator
-) -> None:
-    simulator.set_scenario("slow_create", seconds=3600)
-    headers = {"Idempotency-Key": "k1"}
-    asked = [asyncio.create_task(narrow.post(SPEECH, json=SAY, headers=headers)) for _ in range(5)]
-    answers = asyncio.as_completed(asked, timeout=20)
-    busy = [await next(answers) for _ in range(4)]
-    assert {error_of(answer) for answer in busy} == {(409, "request_in_progress", "Idempotency-Key")}
-    assert all(answer.json()["error"]["retryable"] for answer in busy)
-    simulator.clear_scenarios()
-    first = await next(answers)
-    assert first.status_code == 200
-    again = await narrow.post(SPEECH, json=SAY, headers=headers)
-    assert again.content == first.content
-    assert (spoken(simulator), len(simulator.requests("POST", SPEECH))) == (1, 1)
-
-
-async def test_an_answer_that_got_lost_is_told_so_and_a_repeat_goes_under_the_same_key(
-    narrow: httpx.AsyncClient, simulator: Simulator
-) -> None:
-    headers = {"Idempotency-Key": "k1"}
-    simulator.set_scenario("drop_after_accept", times=1)
-    lost = await narrow.post(SPEECH, json=SAY, headers=headers)
-    assert error_of(lost)[:2] == (504, "gateway_timeout")
-    assert lost.json()["error"]["retryable"] is True
-    assert "same Idempotency-Key" in lost.json()["error"]["message"]
-    assert (await narrow.post(SPEECH, json=SAY, headers=headers)).status_code == 200
-    keys = [row.idempotency_key for row in simulator.requests("POST", SPEECH)]
-    assert len(keys) == 2
-    assert len(set(keys)) == 1
-
-
 async def test_the_accounts_gate_and_pauses_hold_what_is_paid(
     narrow: httpx.AsyncClient, served: Context, account: Account, simulator: Simulator, clock: ManualClock
 ) -> None:
@@ -350,6 +317,44 @@ async def test_a_design_shows_public_voices_and_the_tenants_own_alone(
     assert (await narrow.post(SPEECH, json=SAY | {"voice_id": new})).status_code == 200
     refused = await narrow.post(DESIGN, json={"prompt": "Warm.", "gender": "other"})
     assert error_of(refused) == (400, "invalid_parameter", "gender")
+
+
+async def test_a_designed_voice_that_heygen_knows_a_moment_later_is_still_its_tenants(
+    api: httpx.AsyncClient, narrow: httpx.AsyncClient, clock: ManualClock, simulator: Simulator
+) -> None:
+    theirs = await clone(api, "Theirs")
+    clock.advance(timedelta(minutes=1))
+    simulator.set_scenario(
+        "unknown_code", method="GET", path="/v3/voices/", status=404.0, code="voice_not_found"
+    )
+    key = {"Idempotency-Key": "k1"}
+    body = {"prompt": "[[design_new]] Warm."}
+    designed = await narrow.post(DESIGN, json=body, headers=key)
+    simulator.clear_scenarios()
+    new = [voice["voice_id"] for voice in designed.json()["data"]["voices"] if voice["type"] == "private"]
+    assert len(new) == 1
+    assert theirs not in new, "another tenant's clone is known for its own"
+    assert await private(narrow) == new
+    clock.advance(timedelta(minutes=1))
+    assert (await narrow.post(SPEECH, json=SAY | {"voice_id": new[0]})).status_code == 200
+    assert (await narrow.post(DESIGN, json=body, headers=key)).content == designed.content
+
+
+async def test_while_heygen_cannot_be_asked_no_design_gives_away_what_the_account_cloned(
+    narrow: httpx.AsyncClient, clock: ManualClock, simulator: Simulator, heygen_url: str
+) -> None:
+    async with at_heygen(heygen_url) as direct:
+        accounts_own = await clone(direct, "The account's")
+    clock.advance(timedelta(minutes=1))
+    simulator.set_scenario("outage", method="GET", path="/v3/voices/")
+    with capture_logs() as lines:
+        designed = await narrow.post(DESIGN, json={"prompt": "[[design_new]] Warm."})
+    simulator.clear_scenarios()
+    assert accounts_own not in [voice["voice_id"] for voice in designed.json()["data"]["voices"]]
+    assert await private(narrow) == []
+    told = {line["voice_id"] for line in lines if line["event"] == "design_not_attributed"}
+    assert accounts_own in told
+    assert len(told) == 2, "the operator can grant the other one"
 
 
 async def test_new_fields_of_heygens_are_passed_on_where_the_operator_says_so(

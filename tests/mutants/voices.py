@@ -15,8 +15,7 @@ VOICES_PY = "app/api/voices.py"
 DESIGN = f"{MAKING}::test_a_design_shows_public_voices_and_the_tenants_own_alone"
 DESIGNED = f"{RIGHTS}::test_a_designed_voice_is_its_tenants_alone"
 GATE = f"{MAKING}::test_the_accounts_gate_and_pauses_hold_what_is_paid"
-UNDER_WAY = f"{CALLS}::test_a_call_holds_its_key_in_every_process_until_whoever_makes_it_must_have_died"
-LOST = f"{MAKING}::test_an_answer_that_got_lost_is_told_so_and_a_repeat_goes_under_the_same_key"
+UNDER_WAY = f"{CALLS}::test_simultaneous_repeats_call_once_and_the_others_are_told_to_come_back"
 
 VOICES_MUTANTS = (
     without(
@@ -27,32 +26,39 @@ VOICES_MUTANTS = (
         UNDER_WAY,
     ),
     without(
-        "whoever died in a call holds its key for ever",
+        "what died in a call is paid for again",
         PAID_PY,
-        "where=col(CallUnderWay.until) <= now\n",
-        "where=col(CallUnderWay.until).is_(None)\n",
-        UNDER_WAY,
+        "    if found is not None and found.until <= now:\n",
+        "    if False:\n",
+        f"{CALLS}::test_the_key_of_a_process_that_died_is_used_up_until_keys_are_forgotten",
+    ),
+    without(
+        "what may be paid for is paid for again",
+        PAID_PY,
+        "        end = lost if attempt.unsettled else delete(CallUnderWay)\n",
+        "        end = delete(CallUnderWay)\n",
+        f"{CALLS}::test_an_answer_that_got_lost_uses_its_key_up_and_a_new_key_pays_anew",
     ),
     without(
         "a repeat is another request to HeyGen",
         PAID_PY,
         "{once.key or uuid7().hex}",
         "{uuid7().hex}",
-        LOST,
+        f"{CALLS}::test_heygen_is_given_another_key_for_another_body",
     ),
     without(
         "another body gets what HeyGen said of the first",
         PAID_PY,
         "\\n{body_hash}",
         "",
-        f"{CALLS}::test_another_body_is_another_request_even_under_a_key_whose_first_answer_got_lost",
+        f"{CALLS}::test_heygen_is_given_another_key_for_another_body",
     ),
     without(
-        "a call that failed keeps its key",
+        "a call that was clearly not made keeps its key",
         PAID_PY,
-        "            await session.execute(delete(CallUnderWay).filter_by(**held, until=until))\n",
-        "            pass\n",
-        LOST,
+        "        except (NotSent, Refused):\n            self.unsettled = False\n",
+        "        except (NotSent, Refused):\n",
+        f"{CALLS}::test_what_was_clearly_not_done_leaves_the_key_free",
     ),
     without(
         "an account that is paused goes on paying",
@@ -76,7 +82,7 @@ VOICES_MUTANTS = (
     without(
         "a design shows what others cloned",
         RIGHTS_PY,
-        "    hidden = set(private) - visible - set(made)\n",
+        "    hidden = set(private) - rights.visible - set(made)\n",
         "    hidden: set[str] = set()\n",
         DESIGN,
     ),
