@@ -9,12 +9,12 @@ from datetime import datetime
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from sqlalchemy import select
 from sqlmodel import col
 from starlette.responses import Response
 
-from app.api.dependencies import ContextDep, get_caller
+from app.api.dependencies import ContextDep, get_caller, prove_identity
 from app.api.file_answers import Described, from_heygen, from_storage, gone
 from app.api.openapi import FILE, LINK_OR_KEY
 from app.api.upstream import reading
@@ -24,7 +24,7 @@ from app.errors import Forbidden, InvalidParameter, NotFound, Unavailable
 from app.links import verify
 from app.models import File, Job, JobStatus
 
-router = APIRouter()
+router = APIRouter(dependencies=[Depends(prove_identity)])
 
 _TYPES = {
     "video": ("video/mp4", "mp4"),
