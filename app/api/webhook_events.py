@@ -7,7 +7,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
-from sqlalchemy import Select, exists, select
+from sqlalchemy import ColumnElement, Select, exists, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 from starlette.responses import Response
 
@@ -15,7 +17,7 @@ from app.api import answer_schemas
 from app.api.answers import Limit100, page, read_cursor, read_limit, sign_cursor
 from app.api.dependencies import CallerDep, ContextDep
 from app.api.webhook_endpoints import iso
-from app.models import Delivery, Endpoint, Event, undelivered
+from app.models import Batch, Delivery, Endpoint, Event, undelivered
 from app.tenancy import Caller
 from app.webhooks.event_types import DESCRIPTIONS, EventType
 
@@ -46,19 +48,31 @@ async def list_events(ctx: ContextDep, caller: CallerDep, which: Annotated[Event
     scope = f"{caller.tenant_id} webhook events"
     before = read_cursor(keys, which.token, scope=scope).last_id if which.token else None
     async with ctx.database.begin() as session:
-        found = (await session.scalars(_rows(caller, which, before, count + 1))).all()
+        about = await _about(session, which.entity_id)
+        found = (await session.scalars(_rows(caller, which, about, before, count + 1))).all()
     shown = found[:count]
     more = len(found) > count
     next_token = sign_cursor(keys, "ours", shown[-1].id, scope=scope) if more else None
     return page([_view(event) for event in shown], next_token)
 
 
-def _rows(caller: Caller, which: EventFilter, before: str | None, limit: int) -> Select[Event]:
-    wanted = [col(Event.tenant_id) == caller.tenant_id, col(Event.type).isnot(None)]
+async def _about(session: AsyncSession, entity_id: str | None) -> list[ColumnElement[bool]]:
+    """What makes an event one of that entity: of a batch, else of a video or a look."""
+    if entity_id is None:
+        return []
+    its = aliased(Event)
+    batch = await session.get(Batch, entity_id)
+    subject = col(its.batch_id) if batch is not None else col(its.job_id)
+    # Their ids first: for the order of the page, SQLite would rather go through all events of the tenant.
+    return [col(Event.id).in_(select(col(its.id)).where(subject == entity_id))]
+
+
+def _rows(
+    caller: Caller, which: EventFilter, about: list[ColumnElement[bool]], before: str | None, limit: int
+) -> Select[Event]:
+    wanted = [col(Event.tenant_id) == caller.tenant_id, col(Event.type).isnot(None), *about]
     if which.event_type is not None:
         wanted.append(col(Event.type) == which.event_type)
-    if which.entity_id is not None:
-        wanted.append(col(Event.job_id) == which.entity_id)
     newest = select(Event).order_by(col(Event.id).desc())
     if not which.undelivered:
         if before is not None:
