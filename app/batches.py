@@ -37,6 +37,7 @@ async def end_item(session: AsyncSession, job: Job, source: str, now: datetime) 
     event = Event(
         id=uuid7().hex,
         tenant_id=batch.tenant_id,
+        batch_id=batch.id,
         number=1,
         fact="BatchFinished",
         source=source,

@@ -157,6 +157,20 @@ async def test_an_address_that_does_not_lead_here_is_told_with_the_reason(
 
 
 @SQLITE
+async def test_links_that_lead_to_another_greenroom_are_told_of(
+    http: httpx.AsyncClient, context: Context, settings: dict[str, str]
+) -> None:
+    async with serving(replace(context, secrets=Secrets(["k" * 40]))) as other:
+        found = await faults(http, settings | {"API_URL": other.links.api_url})
+    assert set(found) == {"links"}
+    assert "Another Greenroom answers there" in found["links"]
+    without_proof = stranger(401, {"error": {"request_id": "r"}})
+    async with serving_app(without_proof) as url:
+        assert "of an older version" in (await faults(http, settings | {"API_URL": url}))["links"]
+    assert await faults(http, settings | {"API_URL": settings["PUBLIC_URL"]}) == {}
+
+
+@SQLITE
 async def test_what_is_wrong_with_heygen_is_told_by_its_name(
     http: httpx.AsyncClient, settings: dict[str, str], simulator: Simulator
 ) -> None:

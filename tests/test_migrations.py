@@ -227,6 +227,19 @@ async def write(database: Database, known: MetaData, unfilled: str = "") -> None
             await connection.execute(table.delete())
 
 
+async def test_events_of_batches_that_ended_before_know_them_too(empty: Database) -> None:
+    known = await upgrade(empty, "0010")
+    events = known.tables["events"]
+    async with empty.engine.begin() as connection:
+        for event_id, fact, detail in (("e1", "BatchFinished", {"batch_id": "b1"}), ("e2", "Enqueued", None)):
+            values = row(events) | {"id": event_id, "job_id": None, "fact": fact, "detail": detail}
+            await connection.execute(events.insert().values(values))
+    await empty.migrate()
+    async with empty.engine.connect() as connection:
+        told = await connection.execute(text("SELECT id, batch_id FROM events ORDER BY id"))
+        assert [tuple(one) for one in told] == [("e1", "b1"), ("e2", None)]
+
+
 async def test_code_of_the_version_before_goes_on_to_write_every_table(empty: Database) -> None:
     for older, newer in pairwise(revisions()):
         known = await upgrade(empty, older)

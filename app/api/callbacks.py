@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from sqlalchemy import ColumnElement, case, func, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -20,20 +20,19 @@ from uuid_utils.compat import uuid7
 
 from app.api import answer_schemas
 from app.api.answers import data
-from app.api.dependencies import ContextDep
+from app.api.dependencies import ContextDep, prove_identity
 from app.api.openapi import NO_KEY
 from app.context import Context
 from app.errors import NotFound
 from app.heygen.callback import CallbackEvent, parse, verify_signature
 from app.heygen.contract import EVENT_TYPES, word
 from app.models import Callback, Job, JobStatus
-from app.proof import CHALLENGE, PROOF, PURPOSE, prove
 from app.secrets import digest
 
 MOST_ROWS = 20
 """Different bodies kept for one job: what comes beyond them is a hint all the same."""
 
-router = APIRouter()
+router = APIRouter(dependencies=[Depends(prove_identity)])
 
 
 @router.post(
@@ -46,7 +45,7 @@ async def receive_callback(request: Request, ctx: ContextDep, token: str) -> Res
     body = await request.body()
     if await _take(ctx, col(Job.callback_token_sha256) == digest(token), body):
         _known(ctx, parse(body).event_type)
-    return _taken(request, ctx)
+    return data({})
 
 
 @router.post(
@@ -57,39 +56,26 @@ async def receive_callback(request: Request, ctx: ContextDep, token: str) -> Res
 async def receive_signed_callback(request: Request, ctx: ContextDep) -> Response:
     """Take what HeyGen posts to the registered endpoint, of jobs that are ours; of others nothing is kept."""
     if not ctx.callback_secrets:
-        nothing = NotFound("There is nothing at this path: no HEYGEN_WEBHOOK_SECRET is set.")
-        nothing.headers.update(_proof(request, ctx))
-        raise nothing
+        raise NotFound("There is nothing at this path: no HEYGEN_WEBHOOK_SECRET is set.")
     body, now = await request.body(), ctx.clock.now()
     if not any(verify_signature(secret, request.headers, body, now) for secret in ctx.callback_secrets):
         ctx.watchdog.ignored("bad_signature")
-        return _taken(request, ctx)
+        return data({})
     event = parse(body)
     if not _known(ctx, event.event_type):
         ctx.watchdog.ignored("unknown_event")
-        return _taken(request, ctx)
+        return data({})
     job_id = await job_of(ctx, event)
     if job_id is None or not await _take(ctx, col(Job.id) == job_id, body):
         ctx.watchdog.ignored("unknown_job")
-    return _taken(request, ctx)
+    return data({})
 
 
 @router.api_route("/callbacks/heygen", methods=["GET", "HEAD", "OPTIONS"], include_in_schema=False)
 @router.api_route("/callbacks/heygen/{token}", methods=["GET", "HEAD", "OPTIONS"], include_in_schema=False)
-async def answer_probe(request: Request, ctx: ContextDep) -> Response:
+async def answer_probe() -> Response:
     """HeyGen has been seen to try an address before it uses it, and before it tells the secret of an endpoint there."""
-    return _taken(request, ctx)
-
-
-def _taken(request: Request, ctx: Context) -> Response:
-    """The one answer; whoever asks who we are is told that too, as `greenroom doctor` does."""
-    return data({}, headers=_proof(request, ctx))
-
-
-def _proof(request: Request, ctx: Context) -> dict[str, str]:
-    challenge = request.headers.get(CHALLENGE)
-    proof = prove(ctx.secrets.signing_keys(PURPOSE), challenge) if challenge else None
-    return {} if proof is None else {PROOF: proof}
+    return data({})
 
 
 async def _take(ctx: Context, whose: ColumnElement[bool], body: bytes) -> bool:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from functools import partial
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from sqlalchemy import select
 from sqlmodel import col
 from starlette.responses import Response
 
-from app.api.dependencies import ContextDep
+from app.api.dependencies import ContextDep, prove_identity
 from app.api.file_answers import Described, from_heygen, from_storage, gone
 from app.api.file_links import HolderDep
 from app.api.openapi import FILE, LINK_OR_KEY
@@ -22,7 +22,7 @@ from app.context import Context
 from app.errors import InvalidParameter, NotFound, Unavailable
 from app.models import File, Job, JobStatus
 
-router = APIRouter()
+router = APIRouter(dependencies=[Depends(prove_identity)])
 
 _TYPES = {
     "video": ("video/mp4", "mp4"),

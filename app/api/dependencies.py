@@ -7,6 +7,7 @@ import math
 import re
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated
 
@@ -21,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.context import Context, Terms
 from app.errors import RateLimited, Unauthorized
+from app.proof import CHALLENGE, PROOF, PURPOSE, prove
 from app.tenancy import Caller, authenticate
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -54,6 +56,14 @@ async def get_caller(request: Request, context: ContextDep) -> Caller:
 
 
 CallerDep = Annotated[Caller, Depends(get_caller)]
+
+
+async def prove_identity(request: Request, context: ContextDep) -> None:
+    """Tell who we are, beside the answer, to whoever asks for it as `greenroom doctor` does."""
+    challenge = request.headers.get(CHALLENGE)
+    proof = prove(context.secrets.signing_keys(PURPOSE), challenge) if challenge else None
+    if proof is not None:
+        _tell(request, {PROOF: proof})
 
 
 class Gate:
@@ -100,7 +110,7 @@ class Gate:
             "RateLimit-Remaining": str(remaining),
             "RateLimit-Reset": str(wait),
         }
-        request.scope.setdefault("state", {})["answer_headers"] = headers
+        _tell(request, headers)
         if not allowed:
             raise RateLimited(
                 "Too many requests. Retry after the duration specified in the Retry-After header.",
@@ -121,6 +131,11 @@ class AnswerHeaders:
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
+
+
+def _tell(request: Request, headers: Mapping[str, str]) -> None:
+    """Leave headers for the answer."""
+    request.scope.setdefault("state", {}).setdefault("answer_headers", {}).update(headers)
 
 
 def _gate(request: Request) -> Gate:

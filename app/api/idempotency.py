@@ -125,7 +125,16 @@ def _place(path: str) -> str | None:
 
 
 def get_once(request: Request) -> Once:
-    """The create's key and preference; raises InvalidParameter for a key that is blank, ill-formed or doubled."""
+    """The create's key and preference.
+
+    Raises InvalidParameter for a key that is blank, ill-formed or doubled, and for `dry_run`: what was only to be tried
+    must not be made.
+    """
+    if request.query_params.get("dry_run", "false").lower() not in {"false", "0"}:
+        raise InvalidParameter(
+            "'dry_run' is not served: this request would be carried out. Leave it out to do so.",
+            param="dry_run",
+        )
     keys = request.headers.getlist("idempotency-key")
     if keys and (len(keys) > 1 or not _KEY.fullmatch(keys[0])):
         raise InvalidParameter(

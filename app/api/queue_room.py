@@ -53,16 +53,15 @@ class QueueRoom:
 
 
 async def _count(ctx: Context, caller: Caller) -> int:
-    queued = select(func.count()).where(
-        col(Job.account_id) == caller.account_id,
-        col(Job.tenant_id) == caller.tenant_id,
-        is_status(JobStatus.QUEUED),
-        col(Job.waits_for_id).is_(None),
+    own = select(func.count()).where(
+        col(Job.account_id) == caller.account_id, col(Job.tenant_id) == caller.tenant_id
     )
-    # Two indexes: one of the jobs that are ready, one of those that went back for a while.
+    queued = own.where(is_status(JobStatus.QUEUED), col(Job.waits_for_id).is_(None))
+    # Three indexes: of the jobs that are ready, of those that went back for a while, of those that wait for a look.
     ready, delayed = (queued.where(it).scalar_subquery() for it in (_READY, _DELAYED))
+    waiting = own.where(col(Job.waits_for_id).isnot(None)).scalar_subquery()
     async with ctx.database.begin() as session:
-        return await session.scalar(select(ready + delayed)) or 0
+        return await session.scalar(select(ready + delayed + waiting)) or 0
 
 
 def get_room(request: Request) -> QueueRoom:

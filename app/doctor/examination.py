@@ -77,13 +77,14 @@ async def _from_outside(
     settings: Settings, http: httpx.AsyncClient, secrets: Secrets | None, *, simulated: bool
 ) -> list[Finding]:
     found = []
+    keys = secrets.signing_keys(PURPOSE) if secrets else ()
     if simulated:
         found.append(ok("public", "The built-in simulator calls back on this machine."))
     elif settings.public_url is None:
         what = "Set it to the address at which HeyGen reaches this service."
         found.append(warn("public", f"PUBLIC_URL is not set: HeyGen cannot call back, and is polled. {what}"))
     else:
-        door = Door(http, settings.public_url, secrets.signing_keys(PURPOSE) if secrets else ())
+        door = Door(http, settings.public_url, keys)
         found += await door.look(
             registered=bool(settings.heygen_webhook_secret), to_a_simulator=settings.heygen_base_url != HEYGEN
         )
@@ -93,7 +94,7 @@ async def _from_outside(
     elif links is None:
         found.append(warn("links", "API_URL is not set: links to videos open on this machine alone."))
     else:
-        found.append(await look_at_links(http, links))
+        found.append(await look_at_links(http, links, keys))
     return found
 
 

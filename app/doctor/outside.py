@@ -99,14 +99,18 @@ class Door:
         return answer
 
 
-async def look_at_links(http: httpx.AsyncClient, url: str) -> Finding:
-    """Whether the address that links to videos start with leads to a Greenroom."""
+async def look_at_links(http: httpx.AsyncClient, url: str, keys: Sequence[bytes]) -> Finding:
+    """Whether the address that links to videos start with leads to this service, which proves itself with `keys`."""
     try:
-        answer = await ask(http, "GET", f"{url}/v3/videos/{token()}/content", {})
+        challenge = token()
+        answer = await ask(http, "GET", f"{url}/v3/videos/{token()}/content", {CHALLENGE: challenge})
     except Unreachable as error:
         return fail("links", f"{url}: {error}")
     error_told = (_json(answer) or {}).get("error")
     if answer.status_code == 401 and isinstance(error_told, dict) and "request_id" in error_told:
+        if keys and not proves(keys, challenge, answer.headers.get(PROOF, "")):
+            what = "one with other SECRET_KEYS, or of an older version"
+            return fail("links", f"{url}: Another Greenroom answers there, {what}. Check API_URL.")
         return ok("links", f"Links start with {url}, and lead here.")
     what = "Let the proxy pass /v3/videos/*/content and /v3/assets/*/content, or mend API_URL."
     return fail("links", f"{url} answers {answer.status_code}, not as this service does. {what}")

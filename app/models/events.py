@@ -26,11 +26,13 @@ class Event(SQLModel, table=True):
         Index("events_of_job", "job_id", "number", unique=True),
         partial("events_public", "tenant_id", "id", where="type IS NOT NULL"),
         partial("events_of_type", "tenant_id", "type", "id", where="type IS NOT NULL"),
+        partial("events_of_batch", "batch_id", where="batch_id IS NOT NULL"),
     )
 
     id: str = Field(primary_key=True)
     tenant_id: str
     job_id: str | None = Field(default=None, foreign_key="jobs.id")
+    batch_id: str | None = None  # no foreign key, as with jobs
     number: int
     fact: str
     from_status: str | None = None
@@ -50,6 +52,7 @@ class Delivery(SQLModel, table=True):
         known_words("status", DeliveryStatus),
         Index("deliveries_once", "event_id", "target", unique=True),
         partial("deliveries_due", "due_at", where="status = 'owed'"),
+        partial("deliveries_held", "target", where="status = 'owed' AND due_at IS NULL"),
         Index("deliveries_of_tenant", "tenant_id", "id"),
         partial("deliveries_open", "tenant_id", "event_id", where="status <> 'delivered'"),
     )

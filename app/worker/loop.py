@@ -15,7 +15,7 @@ from sqlmodel import col
 from app.context import Context
 from app.database import DatabaseAway
 from app.models import Account, Delivery, DeliveryStatus, File, Job, JobStatus, is_status
-from app.worker import archive, deliver, expire, poll, prune, strays, submit, tidy, unsure
+from app.worker import archive, deliver, expire, poll, prune, receivers, strays, submit, tidy, unsure
 from app.worker.claims import served
 
 log = structlog.get_logger(__name__)
@@ -62,12 +62,19 @@ async def _nothing(_: Any) -> None:
 
 
 async def sweep(ctx: Context) -> bool:
-    """Deadlines, lost leases, forgotten waits and paused accounts; False when there was nothing to do.
+    """Deadlines, lost leases, forgotten waits and webhooks, paused accounts; False when there was nothing to do.
 
     A fault of one step ends none of the others; those that there were are raised at the end.
     """
     found, faults = False, []
-    for step in (expire.expire, expire.reap, expire.free_waiting, expire.probe, _forecast):
+    for step in (
+        expire.expire,
+        expire.reap,
+        expire.free_waiting,
+        receivers.free_held,
+        expire.probe,
+        _forecast,
+    ):
         try:
             found = await step(ctx) or found
         except DatabaseAway:

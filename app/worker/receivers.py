@@ -1,18 +1,21 @@
-"""How registered endpoints fare: which may be posted to, and when one that keeps failing is disabled."""
+"""How registered endpoints fare: which may be posted to, when one that keeps failing is disabled, what is held for it."""
 
 from datetime import datetime
 
 import structlog
-from sqlalchemy import func, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.models import Delivery, DeliveryStatus, Endpoint, EndpointStatus
+from app.context import Context
+from app.models import Delivery, DeliveryStatus, Endpoint, EndpointStatus, is_status
 from app.webhooks import outbox, schedule
 
 log = structlog.get_logger(__name__)
 
 GONE = 410
+AT_ONCE = 1_000  # deliveries let go in one transaction
+HELD = (is_status(DeliveryStatus.OWED), col(Delivery.due_at).is_(None))
 
 
 async def put_aside(
@@ -76,3 +79,41 @@ async def failed(session: AsyncSession, endpoint: Endpoint, status: int | None, 
     )
     log.error("endpoint_disabled", endpoint_id=endpoint.id, tenant_id=endpoint.tenant_id, reason=reason)
     return False
+
+
+async def free_held(ctx: Context) -> bool:
+    """The guarantee behind every enabling: nothing is held for an endpoint that is not disabled.
+
+    An event may be written by who saw its endpoint disabled, and be committed after it was enabled.
+    """
+    async with ctx.database.begin() as session:
+        target = await session.scalar(_held_in_vain())
+        if target is None:
+            return False
+        some = select(col(Delivery.id)).where(*HELD, col(Delivery.target) == target).limit(AT_ONCE)
+        # Held, once more: whoever did the same meanwhile may have been followed by the claim of an attempt.
+        freed = update(Delivery).where(col(Delivery.id).in_(some), *HELD)
+        await session.execute(
+            freed.values(due_at=ctx.clock.now(), attempts_before=col(Delivery.attempts)).execution_options(
+                synchronize_session=False
+            )
+        )
+    ctx.wake.hint("deliver")
+    return True
+
+
+def _held_in_vain() -> Select[str]:
+    """An endpoint that deliveries are held for, though it is enabled, or was deleted: then their claim ends them."""
+    # From one target to the next, not from row to row: very much may be held for one.
+    targets = (
+        select(func.min(col(Delivery.target)).label("target")).where(*HELD).cte("targets", recursive=True)
+    )
+    following = select(func.min(col(Delivery.target))).where(*HELD, col(Delivery.target) > targets.c.target)
+    targets = targets.union_all(select(following.scalar_subquery()).where(targets.c.target.isnot(None)))
+    # No join: PostgreSQL would read all endpoints for it.
+    holds_nothing = (
+        select((col(Endpoint.status) == EndpointStatus.ENABLED) | col(Endpoint.deleted_at).isnot(None))
+        .where(col(Endpoint.id) == targets.c.target)
+        .scalar_subquery()
+    )
+    return select(targets.c.target).where(holds_nothing).limit(1)

@@ -1,4 +1,4 @@
-"""Files that no row names: a process that died between a file and its row left them, and nobody will ask for them."""
+"""Files that nobody will ask for: copies of deleted videos, and what a process left that died between file and row."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -69,11 +69,13 @@ async def _stray_assets(ctx: Context, files: Sequence[Found]) -> list[str]:
 
 
 async def _stray_copies(ctx: Context, files: Sequence[Found]) -> list[str]:
-    """Those of `videos/{job}/{variant}-{epoch}` that no file of the job names."""
+    """Those of `videos/{job}/{variant}-{epoch}` that no file of the job names, or whose job its caller deleted."""
     parts = {found.key: found.key.split("/") for found in files if found.key.count("/") == 2}
     jobs = {job_id for _, job_id, _ in parts.values()}
     async with ctx.database.begin() as session:
         # Files of another database may lie in the same folder: only whose owner is known here can be a stray of ours.
         known = set(await session.scalars(select(col(Job.id)).where(col(Job.id).in_(jobs))))
-        named = set(await session.scalars(select(col(File.storage_key)).where(col(File.job_id).in_(jobs))))
+        copies = select(col(File.storage_key)).join(Job, col(Job.id) == col(File.job_id))
+        kept = copies.where(col(File.job_id).in_(jobs), col(Job.deleted_at).is_(None))
+        named = set(await session.scalars(kept))
     return [key for key, (_, job_id, _) in parts.items() if job_id in known and key not in named]

@@ -59,6 +59,7 @@ async def test_a_batch_is_many_videos_and_one_event_at_its_end(
     simulator: Simulator,
     clock: ManualClock,
     receiver: Receiver,
+    account: Account,
 ) -> None:
     asset = (await api.post("/v3/assets", files={"file": ("a.png", PHOTO.read_bytes())})).json()["data"]
     picture = {"type": "image", "image": {"type": "asset_id", "asset_id": asset["asset_id"]}, "script": "Hi."}
@@ -94,6 +95,15 @@ async def test_a_batch_is_many_videos_and_one_event_at_its_end(
     assert [item["status"] for item in batch["items"]] == ["completed", "completed", "failed"]
     assert batch["items"][2]["error"]["code"] == "rendering_failed"
     assert batch["greenroom"]["metadata"] == {"order": 7}
+
+    (event,) = (await api.get("/v3/webhooks/events?event_type=batch.finished")).json()["data"]
+    assert event["event_data"]["batch_id"] == made["batch_id"]
+    of_batch = f"/v3/webhooks/events?entity_id={made['batch_id']}"
+    for path in (of_batch, f"{of_batch}&event_type=batch.finished", f"{of_batch}&undelivered=false"):
+        assert (await api.get(path)).json()["data"] == [event]
+    assert (await api.get(f"{of_batch}&event_type=avatar_video.success")).json()["data"] == []
+    async with caller(served, account, "other") as other:
+        assert (await other.get(of_batch)).json()["data"] == []
     assert len(simulator.ledger()) == 3
     video = (await api.get(f"/v3/videos/{ids[0]}")).json()["data"]
     assert (video["folder_id"], video["greenroom"]["metadata"]) == ("f1", None)

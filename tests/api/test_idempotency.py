@@ -155,3 +155,20 @@ async def test_a_repeat_whose_first_answer_cannot_be_read_names_the_cause_and_or
     assert "SECRET_KEYS" in message
     assert first.json()["data"]["video_id"] in message
     assert await jobs(served) == 1
+
+
+async def test_what_is_only_to_be_tried_is_refused_and_never_made(
+    api: httpx.AsyncClient, served: Context, simulator: Simulator
+) -> None:
+    avatar = {"type": "photo", "name": "Sarah", "file": PORTRAIT}
+    creates = (
+        ("/v3/videos", VIDEO),
+        ("/v3/videos/batches", {"videos": [VIDEO]}),
+        ("/v3/avatars", avatar),
+        ("/v3/voices/speech", {"text": "Hello.", "voice_id": VOICE}),
+    )
+    for path, body in creates:
+        answer = await api.post(f"{path}?dry_run=true", json=body, headers=KEY)
+        assert error_of(answer) == (400, "invalid_parameter", "dry_run"), path
+    assert (await jobs(served), simulator.requests("POST")) == (0, [])
+    assert (await api.post("/v3/videos?dry_run=false", json=VIDEO, headers=KEY)).status_code == 200

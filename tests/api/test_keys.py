@@ -12,7 +12,7 @@ from app.context import Context
 from app.models import Account
 from app.secrets import new_api_key
 from app.tenancy import revoke_key
-from tests.api.callers import VIDEO, caller, error_of
+from tests.api.callers import PORTRAIT, VIDEO, caller, error_of
 from tests.clocks import ManualClock
 from tests.services import run_worker, serving
 
@@ -116,6 +116,27 @@ async def test_creates_and_reads_have_limits_of_their_own_for_each_key(
             assert refused.headers["ratelimit-remaining"] == "0"
     accepted = next(answer for answer in reads if answer.status_code == 200)
     assert len(accepted.json()["data"]) == 2, "a refused create stores nothing"
+
+
+async def test_videos_that_wait_for_an_avatar_fill_the_queue_too(
+    context: Context, account: Account, clock: ManualClock
+) -> None:
+    narrow = replace(context, terms=replace(context.terms, queue_limit=5))
+    look = {"type": "photo", "name": "Sarah", "file": PORTRAIT}
+    async with (
+        serving(narrow) as served,
+        caller(served, account, "busy") as busy,
+        caller(served, account, "quiet") as quiet,
+    ):
+        made = (await busy.post("/v3/avatars", json=look)).json()["data"]["avatar_item"]["id"]
+        statuses = []
+        for _ in range(3):
+            answers = [await busy.post("/v3/videos", json=VIDEO | {"avatar_id": made}) for _ in range(2)]
+            statuses += [answer.status_code for answer in answers]
+            clock.advance(timedelta(seconds=5))
+        others = await quiet.post("/v3/videos", json=VIDEO)
+    assert statuses == [200] * 4 + [429] * 2, "the avatar itself is the fifth"
+    assert others.status_code == 200
 
 
 async def test_a_full_queue_turns_new_work_away_until_some_has_left(

@@ -12,6 +12,8 @@ from sqlalchemy import select, update
 from sqlmodel import col
 from standardwebhooks import Webhook
 
+from app import lifecycle
+from app.lifecycle import By, Canceled
 from app.models import Account, Attempt, DeliveryStatus, Endpoint, WebhookSecret
 from app.worker import deliver, loop
 from tests.api.callers import caller, create_video
@@ -172,6 +174,49 @@ async def test_an_endpoint_that_is_gone_is_disabled_and_what_it_is_owed_is_held(
     await story.work()
     assert sorted(told(receiver)[1:]) == sorted(videos)
     assert (await story.api.get("/v3/webhooks/events?undelivered=true")).json()["data"] == []
+
+
+async def test_what_is_held_for_an_enabled_endpoint_goes_out_with_the_next_sweep(
+    story: Story, receiver: Receiver
+) -> None:
+    """As a crash between the two halves of enabling leaves it; what others hold stays held, or ends."""
+    async with receiving() as off, receiving() as gone:
+        paths = [(await register(story.api, it.url))[0] for it in (off, receiver, gone)]
+        for path in paths:
+            await story.api.patch(path, json={"status": "disabled"})
+        videos = [await cancel_one(story.api) for _ in range(2)]
+        await story.work()
+        async with story.context.database.begin() as session:
+            for path, values in (
+                (paths[1], {"status": "enabled"}),
+                (paths[2], {"deleted_at": story.clock.now()}),
+            ):
+                endpoint_id = path.rsplit("/", 1)[1]
+                await session.execute(update(Endpoint).where(col(Endpoint.id) == endpoint_id).values(values))
+        await story.pass_time(120, step=60)
+        assert sorted(told(receiver)) == sorted(videos)
+        assert off.requests == gone.requests == []
+    by_endpoint = {f"{ENDPOINTS}/{it.target}": it.status for it in await story.deliveries()}
+    assert [by_endpoint[path] for path in paths] == [
+        DeliveryStatus.OWED,
+        DeliveryStatus.DELIVERED,
+        DeliveryStatus.DEAD,
+    ]
+
+
+@pytest.mark.parametrize("engine_name", ["postgresql"])
+async def test_an_event_that_is_written_while_its_endpoint_is_enabled_arrives(
+    story: Story, receiver: Receiver
+) -> None:
+    path, _ = await register(story.api, receiver.url)
+    await story.api.patch(path, json={"status": "disabled"})
+    video_id = await create_video(story.api)
+    async with story.context.database.begin() as session:
+        assert await lifecycle.apply(session, video_id, Canceled(), By("caller", story.clock.now()))
+        enabled = await story.api.patch(path, json={"status": "enabled"})
+        assert enabled.json()["data"]["status"] == "enabled"
+    await story.pass_time(60, step=60)
+    assert told(receiver) == [video_id]
 
 
 async def test_an_endpoint_that_fails_for_five_days_is_disabled_and_nothing_kept_is_lost(

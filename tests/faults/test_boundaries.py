@@ -35,6 +35,7 @@ WITHOUT = {
     "strays._stray_assets": "reads",
     "tidy._found": "reads; tidy.asked follows",
     "strays._stray_copies": "reads",
+    "receivers.free_held": "one idempotent update, which the next sweep repeats",
     "submit._claim_next": "ends in submit.claimed",
     "submit._set_aside": "puts a job off that was not sent, as the end of its lease does",
     "submit._intend": "its commit ends in submit.intended",

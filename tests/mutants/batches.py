@@ -12,6 +12,13 @@ LOCKED = """.order_by(col(Job.deadline_at))
 
 BATCH_MUTANTS = (
     without(
+        "what waits for a look takes no place",
+        "app/api/queue_room.py",
+        "select(ready + delayed + waiting)",
+        "select(ready + delayed)",
+        "tests/api/test_keys.py::test_videos_that_wait_for_an_avatar_fill_the_queue_too",
+    ),
+    without(
         "the end of an item is not the batch's business",
         "app/lifecycle.py",
         "    await batches.end_item(session, job, by.source, by.now)\n",

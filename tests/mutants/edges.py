@@ -351,6 +351,14 @@ POLLS_MUTANTS = (
 
 DELIVERIES_MUTANTS = (
     without(
+        "what is held in vain stays held",
+        "app/worker/loop.py",
+        "        receivers.free_held,\n",
+        "",
+        "tests/end_to_end/test_endpoints.py"
+        "::test_what_is_held_for_an_enabled_endpoint_goes_out_with_the_next_sweep",
+    ),
+    without(
         "a receiver that is gone is asked again",
         DELIVER_PY,
         "elif status == receivers.GONE or again_at is None:",

@@ -34,8 +34,8 @@ ENDPOINTS_MUTANTS = (
     without(
         "everybody reads what happened",
         EVENTS_PY,
-        "    wanted = [col(Event.tenant_id) == caller.tenant_id, col(Event.type).isnot(None)]\n",
-        "    wanted = [col(Event.type).isnot(None)]\n",
+        "    wanted = [col(Event.tenant_id) == caller.tenant_id, col(Event.type).isnot(None), *about]\n",
+        "    wanted = [col(Event.type).isnot(None), *about]\n",
         f"{API}::test_what_happened_is_told_to_the_tenant_alone_by_type_and_by_video_or_batch",
     ),
     without(

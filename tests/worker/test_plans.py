@@ -32,7 +32,7 @@ from app.models import (
 )
 from app.stored_request import StoredRequest
 from app.tenancy import Caller
-from app.worker import archive, deliver, expire, loop, poll, submit, tidy, unsure
+from app.worker import archive, deliver, expire, loop, poll, receivers, submit, tidy, unsure
 from app.worker.claims import put_all_back
 from tests.api.callback_bodies import event
 from tests.api.callers import VIDEO
@@ -65,10 +65,11 @@ STEPS = {
     "expire": "jobs_deadline submissions_of_job endpoints_of_tenant",
     "reap": "jobs_submitting submissions_of_job",
     "free_waiting": "jobs_waiting",
+    "free_held": "deliveries_held",
     "tidy": "jobs_owed",
     "deliver": "deliveries_due",
     "archive": "files_due",
-    "queue_room": "jobs_queue",
+    "queue_room": "jobs_queue jobs_delayed jobs_waiting_of_tenant",
     "end_leases": "jobs_submitting jobs_unsure jobs_processing jobs_owed deliveries_due files_due",
     "callback": "callback_token_sha256 callbacks_same_body",
     "signed_callback": "jobs_heygen",
@@ -84,6 +85,8 @@ STEPS = {
     "delete": "jobs",
     "events": "events_(public|pkey)",  # everything is one tenant's here
     "events_of_type": "events_of_type",
+    "events_of_video": "events_of_job",
+    "events_of_batch": "events_of_batch",
     "undelivered": "deliveries_open",
     "enable": "deliveries_open",
 }
@@ -158,6 +161,9 @@ async def crowd(bench: Bench, account: Account, endpoint_id: str, finished: int,
             await copy(session, model, 1, finished, **values)
         registered = {"id": numbered("0" * 23 + "1"), "event_id": ID, "target": endpoint_id}
         await copy(session, Delivery, 1, 5, status="owed", due_at=now, **registered)
+        held = {"status": "owed", "due_at": None, "event_id": ID}
+        await copy(session, Delivery, 6, 5, **held, id=registered["id"], target=endpoint_id)
+        await copy(session, Delivery, 1, 20, **held, id=numbered("0" * 23 + "2"), target="disabled")
         await copy(session, File, 1, 5, job_id=ID, variant="gif", archived_at=None, due_at=now)
         await session.execute(update(Account).values(concurrency=10_000, limit_now=10_000))
     if not database.is_sqlite:
@@ -215,6 +221,7 @@ def steps(
         "expire": lambda: expire.expire(ctx),
         "reap": lambda: expire.reap(ctx),
         "free_waiting": lambda: expire.free_waiting(ctx),
+        "free_held": lambda: receivers.free_held(ctx),
         "tidy": lambda: tidy.claim(ctx),
         "deliver": lambda: deliver.claim(ctx, deliver.UnderWay()),
         "archive": lambda: archive.claim(ctx),
@@ -234,6 +241,8 @@ def steps(
         "delete": lambda: api.delete(f"/v3/videos/{video.id}"),
         "events": lambda: api.get("/v3/webhooks/events"),
         "events_of_type": lambda: api.get("/v3/webhooks/events?event_type=avatar_video.fail"),
+        "events_of_video": lambda: api.get(f"/v3/webhooks/events?entity_id={video.id}"),
+        "events_of_batch": lambda: read_batch(api, "/v3/webhooks/events?entity_id={}"),
         "undelivered": lambda: api.get("/v3/webhooks/events?undelivered=true"),
         "enable": lambda: api.patch(f"/v3/webhooks/endpoints/{endpoint_id}", json={"status": "enabled"}),
     }

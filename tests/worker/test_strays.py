@@ -4,6 +4,8 @@ import os
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
+import httpx
+
 from app.models import Tenant
 from app.worker.strays import FILES_A_STEP, Sweep
 from tests.api.callers import PHOTO, caller, fetch
@@ -106,6 +108,22 @@ async def test_a_copy_that_an_archiver_could_not_record_is_removed_and_the_recor
     await sweep_all(bench)
     assert not await there(bench, stray)
     assert [await there(bench, key) for key in copies] == [True] * len(copies)
+
+
+async def test_the_copies_of_a_deleted_video_go_with_the_next_walk_and_no_others(
+    bench: Bench, api: httpx.AsyncClient
+) -> None:
+    deleted, kept = await bench.queue(2)
+    await bench.settle()
+    copies = [found.key for found in await bench.context.storage.walk("videos").next(10)]
+    for key in copies:
+        written_long_ago(bench, key)
+    assert (await api.delete(f"/v3/videos/{deleted.id}")).status_code == 200
+    await sweep_all(bench)
+    left = [found.key for found in await bench.context.storage.walk("videos").next(10)]
+    assert left
+    assert sorted(left) == sorted(key for key in copies if key.split("/")[1] == kept.id)
+    assert (await api.get(f"/v3/videos/{kept.id}/content")).status_code == 200
 
 
 async def test_files_of_another_database_and_of_no_form_of_ours_stay(bench: Bench, tenant: Tenant) -> None:
