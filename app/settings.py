@@ -110,7 +110,8 @@ class Settings(BaseSettings):
     queue_limit: int = Field(
         200_000,
         ge=1,
-        description="Jobs of one tenant that may wait in the queue; beyond it, creates are answered 429.",
+        description="Jobs of one tenant that may wait in the queue, or for an avatar; beyond it, creates are answered"
+        " 429.",
     )
     create_timeout: timedelta = Field(
         timedelta(seconds=150),

@@ -354,7 +354,7 @@ INVARIANTS = (
         (
             "an endpoint that is gone is asked again",
             "what was held is never sent",
-            "what happens while an endpoint is enabled is held for ever",
+            "what is held in vain stays held",
         ),
     ),
     Invariant(

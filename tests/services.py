@@ -145,7 +145,7 @@ _SWEPT: WeakKeyDictionary[Clock, datetime] = WeakKeyDictionary()
 """When the last of the sweeps was that come without being due, as the worker's own do."""
 
 
-async def run_worker(context: Context) -> int:
+async def run_worker(context: Context, sweeps_every: float = SWEEPS_EVERY) -> int:
     """Run every step until none has anything left to do; how many steps did something."""
     under_way = deliver.UnderWay()
     steps: dict[str, Callable[[], Awaitable[bool]]] = {
@@ -158,7 +158,7 @@ async def run_worker(context: Context) -> int:
         "sweep": lambda: sweep(context),
     }
     done = 0
-    if context.clock.now() - _SWEPT.get(context.clock, LONG_AGO) >= timedelta(seconds=SWEEPS_EVERY):
+    if context.clock.now() - _SWEPT.get(context.clock, LONG_AGO) >= timedelta(seconds=sweeps_every):
         _SWEPT[context.clock] = context.clock.now()
         done += int(await sweep(context))
     while True:

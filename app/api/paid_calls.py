@@ -24,7 +24,7 @@ from sqlmodel import col
 from starlette.responses import Response
 from uuid_utils.compat import uuid7
 
-from app import gates, governor
+from app import governor
 from app.api import idempotency
 from app.api.idempotency import Once
 from app.context import Context
@@ -120,19 +120,6 @@ async def pay_once(
 def gone_after(ctx: Context) -> timedelta:
     """Longer than any call takes with what comes before it: whoever has not answered by then has died."""
     return BEFORE_A_CALL + ctx.pace.create_timeout
-
-
-@asynccontextmanager
-async def counting(ctx: Context, caller: Caller) -> AsyncIterator[None]:
-    """Count one call by the breaker of the caller's account."""
-    failure: HeyGenError | None = None
-    try:
-        yield
-    except HeyGenError as error:
-        failure = error
-        raise
-    finally:
-        await gates.count(ctx, caller.account_id, failure)
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from uuid_utils.compat import uuid7
 
 from app import asset_copies
 from app.api.asset_intake import own_asset, take_in
-from app.api.paid_calls import counting
 from app.api.requests import StoredAsset, UrlAsset
 from app.api.upload_requests import TYPES
 from app.api.upstream import RETRY_SECONDS, connection_of
@@ -66,16 +65,15 @@ async def heygen_source(
         return {"type": "asset_id", "asset_id": copy.heygen_asset_id}
     connection = connection_of(ctx, caller)
     try:
-        async with counting(ctx, caller):
-            heygen_asset_id = await connection.catalog.through_gate(
-                lambda: connection.heygen.upload_asset(
-                    ctx.storage.read(recording.storage_key),
-                    filename=recording.filename,
-                    mime=recording.mime,
-                    size=recording.size,
-                    key=f"{recording.id}-{uuid7().hex}",  # what HeyGen deleted is not answered again
-                )
+        heygen_asset_id = await connection.catalog.through_gate(
+            lambda: connection.heygen.upload_asset(
+                ctx.storage.read(recording.storage_key),
+                filename=recording.filename,
+                mime=recording.mime,
+                size=recording.size,
+                key=f"{recording.id}-{uuid7().hex}",  # what HeyGen deleted is not answered again
             )
+        )
     except NotStored:
         raise NotFound.asset(recording.id, param="audio.asset_id") from None
     except NoAnswer as error:

@@ -20,7 +20,7 @@ from app.api.dependencies import CallerDep, ContextDep
 from app.api.idempotency import OnceDep, hash_of
 from app.api.json_body import read_json
 from app.api.openapi import creates
-from app.api.paid_calls import Attempt, counting, pay_once
+from app.api.paid_calls import Attempt, pay_once
 from app.api.recordings import bring_recording, forget_copy, heygen_source
 from app.api.upstream import RETRY_SECONDS, connection_of, shown
 from app.api.voice_requests import Speech, VoiceClone, VoiceDesign, parse
@@ -106,7 +106,7 @@ async def _post(
 ) -> Mapping[str, Any]:
     content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
     connection = connection_of(ctx, caller)
-    async with counting(ctx, caller):
-        return await connection.catalog.through_gate(
-            lambda: attempt.pay(connection.heygen.make_voice(path, content, attempt.key))
-        )
+    # The account's breaker is told of none of these: they hold no slot, and speech that fails must not stop the videos.
+    return await connection.catalog.through_gate(
+        lambda: attempt.pay(connection.heygen.make_voice(path, content, attempt.key))
+    )

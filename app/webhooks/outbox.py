@@ -1,7 +1,6 @@
 """What callers are owed: public events, and their deliveries, written with the change they tell of."""
 
 import json
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -95,9 +94,11 @@ async def owe(session: AsyncSession, event: Event, subject: Subject, now: dateti
     registered = select(Endpoint).where(
         col(Endpoint.tenant_id) == subject.tenant_id, col(Endpoint.deleted_at).is_(None)
     )
-    heard_by = [it for it in await session.scalars(registered) if hears(it, event.type, subject.id)]
-    off = await disabled(session, [it.id for it in heard_by if it.status == EndpointStatus.DISABLED])
-    due = {(it.id, it.url): now if it.id not in off else None for it in heard_by}
+    due = {
+        (endpoint.id, endpoint.url): now if endpoint.status == EndpointStatus.ENABLED else None
+        for endpoint in await session.scalars(registered)
+        if hears(endpoint, event.type, subject.id)
+    }
     if subject.callback_url is not None:
         due[CALLBACK, subject.callback_url] = now
     rows = [
@@ -118,19 +119,6 @@ async def owe(session: AsyncSession, event: Event, subject: Subject, now: dateti
     ]
     if rows:
         await session.execute(insert(Delivery), rows)
-
-
-async def disabled(session: AsyncSession, endpoint_ids: Sequence[str]) -> set[str]:
-    """Those of these endpoints that are disabled, and not enabled before this transaction ends.
-
-    Whoever enables one sends what was held for it then: what is held while nobody looks would stay so.
-    """
-    if not endpoint_ids:
-        return set()
-    rows = select(col(Endpoint.id)).where(
-        col(Endpoint.id).in_(endpoint_ids), col(Endpoint.status) == EndpointStatus.DISABLED
-    )
-    return set(await session.scalars(rows.order_by(col(Endpoint.id)).with_for_update(read=True)))
 
 
 def hears(endpoint: Endpoint, event_type: str | None, entity_id: str) -> bool:

@@ -9,7 +9,7 @@ from sqlmodel import col
 
 from app.context import Context
 from app.models import Delivery, DeliveryStatus, Endpoint, EndpointStatus, is_status
-from app.webhooks import outbox, schedule
+from app.webhooks import schedule
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +27,7 @@ async def put_aside(
     """
     if endpoint is None or endpoint.deleted_at is not None:
         outcome, finished_at = DeliveryStatus.DEAD, now
-    elif endpoint.status == EndpointStatus.DISABLED and await outbox.disabled(session, [endpoint.id]):
+    elif endpoint.status == EndpointStatus.DISABLED:
         outcome, finished_at = DeliveryStatus.OWED, None
     else:
         return False
@@ -67,7 +67,7 @@ async def failed(session: AsyncSession, endpoint: Endpoint, status: int | None, 
         .execution_options(synchronize_session=False)
     )
     if since is None:
-        return not await outbox.disabled(session, [endpoint.id])
+        return False
     reason = "gone" if status == GONE else "failing" if schedule.disabled_after(since, now) else None
     if reason is None:
         return True

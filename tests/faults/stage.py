@@ -135,7 +135,7 @@ class Stage:
             return  # it would wait for this one
         async with self._new_context(None) as another:
             # Of its own context variables: this task may hold a transaction, that one does not.
-            work = asyncio.create_task(run_worker(another), context=contextvars.Context())
+            work = asyncio.create_task(run_worker(another, sweeps_every=0), context=contextvars.Context())
             await work
 
     async def survive(self, error: BaseException | None = None) -> bool:
@@ -153,7 +153,7 @@ class Stage:
         while True:
             await self.survive()
             try:
-                await run_worker(self.context)
+                await run_worker(self.context, sweeps_every=0)
             except BaseException as error:  # noqa: BLE001 -- `survive` raises what is no fault of ours
                 await self.survive(error)
             else:

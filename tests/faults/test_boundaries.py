@@ -43,6 +43,7 @@ WITHOUT = {
     "submit.post": "ends in submit.sent or unsure.sent",
     "tidy._follow": "its commit ends in tidy.recorded",
     "tidy._delete": "its commits end in tidy.recorded",
+    "tidy._rename": "its commits end in tidy.recorded",
     "tidy._done": "ends in tidy.recorded",
     "uploads.upload": "its commit ends in submit.prepared",
     "unsure._put_back": "gives a job back, as the end of its lease does",
