@@ -13,13 +13,13 @@ from sqlmodel import col
 from starlette.responses import Response
 from uuid_utils.compat import uuid7
 
-from app import asset_copies
 from app.api import answer_schemas, idempotency, own_looks
 from app.api.answers import data_bytes
 from app.api.avatar_materials import own_footage
 from app.api.avatar_requests import ConsentRequest, parse_consent
 from app.api.dependencies import CallerDep, ContextDep
 from app.api.groups import group_at_heygen
+from app.api.heygen_copies import at_heygen
 from app.api.idempotency import Once, OnceDep
 from app.api.json_body import read_json
 from app.api.look_views import group_view
@@ -28,7 +28,7 @@ from app.api.requests import StoredAsset
 from app.api.upstream import acting, connection_of, shown
 from app.context import Context
 from app.errors import NotFound, NotReady
-from app.models import Asset, AssetUpload, Group
+from app.models import Group
 from app.tenancy import Caller
 
 router = APIRouter()
@@ -84,36 +84,9 @@ async def _wire(ctx: Context, caller: Caller, asked: ConsentRequest) -> dict[str
     if isinstance(asked.consent_video, StoredAsset):
         asset = await own_footage(ctx, caller, asked.consent_video, "consent_video")
         if asset is not None:
-            wire["consent_video"]["asset_id"] = await _at_heygen(ctx, caller, asset)
+            with acting(NotFound.asset(asset.id, param="consent_video.asset_id")):
+                wire["consent_video"]["asset_id"] = await at_heygen(ctx, caller, asset)
     return wire
-
-
-async def _at_heygen(ctx: Context, caller: Caller, asset: Asset) -> str:
-    """The file's id at HeyGen, where it goes now unless it is there."""
-    async with ctx.database.begin() as session:
-        upload = await session.get(AssetUpload, (asset.id, caller.account_id))
-    if upload is not None:
-        return upload.heygen_asset_id
-    connection = connection_of(ctx, caller)
-    with acting(NotFound.asset(asset.id, param="consent_video.asset_id")):
-        heygen_asset_id = await connection.catalog.through_gate(
-            lambda: connection.heygen.upload_asset(
-                ctx.storage.read(asset.storage_key),
-                filename=asset.filename,
-                mime=asset.mime,
-                size=asset.size,
-                key=f"{asset.id}-consent",
-            )
-        )
-    upload = AssetUpload(
-        asset_id=asset.id,
-        account_id=caller.account_id,
-        heygen_asset_id=heygen_asset_id,
-        uploaded_at=ctx.clock.now(),
-    )
-    async with ctx.database.begin() as session:
-        await asset_copies.remember(session, upload)
-    return heygen_asset_id
 
 
 def _key(caller: Caller, once: Once, body_hash: str) -> str:

@@ -6,18 +6,17 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-from uuid_utils.compat import uuid7
-
 from app import asset_copies
 from app.api.asset_intake import own_asset, take_in
+from app.api.heygen_copies import at_heygen
 from app.api.requests import StoredAsset, UrlAsset
 from app.api.upload_requests import TYPES
-from app.api.upstream import RETRY_SECONDS, connection_of
+from app.api.upstream import RETRY_SECONDS
 from app.api.voice_requests import InlineAudio
 from app.context import Context
 from app.errors import InvalidParameter, NotFound, Unavailable
 from app.heygen.errors import NoAnswer
-from app.models import Asset, AssetUpload, Upload
+from app.models import Asset, Upload
 from app.photos import sniff
 from app.storage import NotStored
 from app.tenancy import Caller
@@ -59,34 +58,13 @@ async def heygen_source(
     """The recording as HeyGen is told of it; it goes up first where HeyGen does not have it yet."""
     if recording is None:
         return source.model_dump()
-    async with ctx.database.begin() as session:
-        copy = await session.get(AssetUpload, (recording.id, caller.account_id))
-    if copy is not None:
-        return {"type": "asset_id", "asset_id": copy.heygen_asset_id}
-    connection = connection_of(ctx, caller)
     try:
-        heygen_asset_id = await connection.catalog.through_gate(
-            lambda: connection.heygen.upload_asset(
-                ctx.storage.read(recording.storage_key),
-                filename=recording.filename,
-                mime=recording.mime,
-                size=recording.size,
-                key=f"{recording.id}-{uuid7().hex}",  # what HeyGen deleted is not answered again
-            )
-        )
+        heygen_asset_id = await at_heygen(ctx, caller, recording)
     except NotStored:
         raise NotFound.asset(recording.id, param="audio.asset_id") from None
     except NoAnswer as error:
         # Uploads cost nothing: this is no outcome that matters.
         raise Unavailable("HeyGen did not take the recording.", retry_after=RETRY_SECONDS) from error
-    copy = AssetUpload(
-        asset_id=recording.id,
-        account_id=caller.account_id,
-        heygen_asset_id=heygen_asset_id,
-        uploaded_at=ctx.clock.now(),
-    )
-    async with ctx.database.begin() as session:
-        await asset_copies.remember(session, copy)
     return {"type": "asset_id", "asset_id": heygen_asset_id}
 
 
