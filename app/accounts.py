@@ -10,7 +10,7 @@ from itertools import count
 
 import httpx
 import structlog
-from sqlalchemy import func, select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -98,6 +98,10 @@ async def settle(session: AsyncSession, identity: Identity, concurrency: int, no
 
     An account with a stored key has a concurrency of its own, which the environment's does not change.
     """
+    # Most starts change nothing. They take no lock either: a replica that stands still may hold it longer than we wait.
+    account = await session.scalar(_of(identity))
+    if account is not None and _as_told(account, identity, concurrency):
+        return account
     while (account := await _known(session, identity)) is None:
         # Of replicas that start at once with a new key one makes the row, and the others read it.
         with suppress(IntegrityError):
@@ -183,11 +187,21 @@ async def held(session: AsyncSession, account_ids: Collection[str]) -> dict[str,
     return {row[0]: row[1] for row in rows}
 
 
-async def _known(session: AsyncSession, identity: Identity) -> Account | None:
-    known = select(Account).where(
+def _of(identity: Identity) -> Select[tuple[Account]]:
+    return select(Account).where(
         col(Account.base_url) == identity.base_url, col(Account.username) == identity.username
     )
-    account: Account | None = await session.scalar(known.with_for_update(key_share=True))
+
+
+def _as_told(account: Account, identity: Identity, concurrency: int) -> bool:
+    """Whether the environment tells nothing new of it."""
+    stored = account.key_encrypted is not None
+    return stored or (account.concurrency == concurrency and account.key_digest == identity.key_digest)
+
+
+async def _known(session: AsyncSession, identity: Identity) -> Account | None:
+    locked = _of(identity).with_for_update(key_share=True).execution_options(populate_existing=True)
+    account: Account | None = await session.scalar(locked)
     return account
 
 

@@ -49,7 +49,7 @@ class Patience:
 
     # A transaction whose process stands still, with all that it locks.
     idle: timedelta | None = timedelta(seconds=8)
-    # What another transaction locks.
+    # What another transaction locks. Where several stand still, each lets go in its turn, and the last too late for us.
     lock: timedelta = timedelta(seconds=10)
     statement: timedelta | None = timedelta(seconds=30)
     # Any word at all: beyond it the connection leads nowhere.

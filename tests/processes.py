@@ -35,6 +35,7 @@ class Program:
     url: str = ""
     reading: list[asyncio.Task[None]] = field(default_factory=list)
     output: bytes = b""
+    silent: bool = False  # it has closed its standard error, most often by ending
     _more: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     @property
@@ -48,7 +49,7 @@ class Program:
             try:
                 async with asyncio.timeout(within):
                     while (found := re.search(pattern, self.log)) is None:
-                        assert self.process.returncode is None, f"ended without {pattern!r}:\n{self.log}"
+                        assert not self.silent, f"ended without {pattern!r}:\n{self.log}"
                         await self._more.wait()
             except TimeoutError:
                 raise AssertionError(f"not said within {within} s: {pattern!r}\n{self.log}") from None
@@ -85,6 +86,7 @@ class Program:
         """Take down what it says until it ends."""
         async for line in stream:
             await self._add(line.decode())
+        self.silent = True
         await self._add("")
 
     async def keep(self, stream: asyncio.StreamReader) -> None:

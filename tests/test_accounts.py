@@ -16,7 +16,7 @@ from app.accounts import EMBEDDED, AccountUnknown, Identity, KeyUnusable, Offer
 from app.clock import Clock
 from app.connections import Connections
 from app.context import Context
-from app.database import Database
+from app.database import Database, DatabaseAway, Patience
 from app.desk import Desk, add_account, find_account, where_key_is
 from app.governor import Told
 from app.main import Address, service
@@ -197,6 +197,30 @@ async def test_of_two_replicas_that_start_with_a_new_key_one_makes_the_account_a
                 pass
     assert (await other).id == winner.id
     assert await rows(database) == 1
+
+
+@pytest.mark.parametrize("engine_name", ["postgresql"])
+async def test_a_replica_starts_while_another_stands_still_with_the_account_locked(
+    database: Database, database_url: str
+) -> None:
+    known = Identity("https://heygen.test", "known", "digest", simulated=False)
+    hasty = Database(database_url, Patience(lock=timedelta(milliseconds=1)))
+
+    async def start(concurrency: int) -> Account:
+        async with hasty.begin() as session:
+            account = await accounts.settle(session, known, concurrency, START)
+            await accounts.follow(session, account)
+            return account
+
+    account = await start(7)
+    async with database.begin() as session:
+        await governor.lock(session, account.id)
+        again = asyncio.create_task(start(7), context=contextvars.Context())
+        assert (await again).id == account.id
+        with pytest.raises(DatabaseAway, match="55P03"):  # what would change has to wait
+            await asyncio.create_task(start(8), context=contextvars.Context())
+    assert (await start(8)).concurrency == 8
+    await hasty.close()
 
 
 @pytest.mark.parametrize("engine_name", ["postgresql"])
