@@ -187,7 +187,7 @@ async def held(session: AsyncSession, account_ids: Collection[str]) -> dict[str,
     return {row[0]: row[1] for row in rows}
 
 
-def _of(identity: Identity) -> Select[tuple[Account]]:
+def _of(identity: Identity) -> Select[Account]:
     return select(Account).where(
         col(Account.base_url) == identity.base_url, col(Account.username) == identity.username
     )

@@ -5,12 +5,25 @@ from typing import Any
 import httpx
 import pytest
 
+from app.api.video_reads import SEARCHED_AT_ONCE
 from app.context import Context
-from app.models import Account
+from app.models import Account, Job
 from tests.api.callers import caller, create_video, error_of, render
 from tests.clocks import ManualClock
+from tests.statements import recording
+from tests.worker.test_plans import OPEN, copy, numbered
 
 CREATE = "/v3/videos"
+
+
+async def titles(api: httpx.AsyncClient, **query: Any) -> list[str]:
+    """Those of every page, in order."""
+    found, token = [], None
+    while True:
+        answer = (await api.get(CREATE, params=query | ({"token": token} if token else {}))).json()
+        found += [video["title"] for video in answer["data"]]
+        if (token := answer["next_token"]) is None:
+            return found
 
 
 async def test_the_list_is_newest_first_and_paged_and_filtered(
@@ -49,6 +62,26 @@ async def test_the_list_is_newest_first_and_paged_and_filtered(
         assert (seen, token) == (newest, None)
 
 
+async def test_a_search_misses_nothing_however_many_videos_it_reads_in_portions(
+    served: Context, account: Account
+) -> None:
+    async with caller(served, account, "searcher") as api:
+        newest = await create_video(api, title="50 years")
+        older = OPEN | {"status": "queued", "title": numbered("t"), "folder_id": "attic"}
+        async with served.database.begin() as session:
+            await copy(session, Job, 1, 2 * SEARCHED_AT_ONCE + 2, **older)
+        named = [f"t{10_000_000 + number}" for number in range(2 * SEARCHED_AT_ONCE + 2, 0, -1)]
+        with recording(served.database) as statements:
+            found = await titles(api, title="50", limit=20)
+        assert found == ["50 years", *(title for title in named if "50" in title)]
+        portions = [it for it in statements if it.finds_rows and "min(" in it.sql]
+        assert len(portions) > len(named) // SEARCHED_AT_ONCE, "others have their turn in between"
+        assert await titles(api, title=named[-1]) == [named[-1]], "the very first"
+        assert await titles(api, title="51 years") == []
+        assert await titles(api, folder_id="attic", limit=100) == named
+        assert newest == (await api.get(CREATE, params={"folder_id": ""})).json()["data"][0]["id"]
+
+
 @pytest.mark.parametrize("engine_name", ["sqlite"])
 async def test_limits_and_cursors_are_checked(
     api: httpx.AsyncClient, served: Context, account: Account
@@ -62,7 +95,7 @@ async def test_limits_and_cursors_are_checked(
     token = (await api.get(CREATE, params={"limit": 1})).json()["next_token"]
     assert (await api.get(CREATE, params={"limit": 1, "token": token})).status_code == 200
     async with caller(served, account, "other", account_wide=True) as other:
-        forged = ["x", "AAAA", token[:-2], "A" + token[1:], "ü"]
+        forged = ["x", "AAAA", token[:-2], ("B" if token[0] == "A" else "A") + token[1:], "ü"]
         answers = [await api.get(CREATE, params={"token": wrong}) for wrong in forged]
         answers.append(await other.get(CREATE, params={"token": token}))
     for answer in answers:
