@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from functools import cache
+
+from fastapi import APIRouter, FastAPI
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from app.api import (
@@ -40,22 +43,29 @@ def create_api(context: Context | None = None, lifespan: Lifespan[FastAPI] | Non
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
-        responses=ERRORS,
+        routes=_routes(),
     )
     if context is not None:
         app.state.context = context
-    # Literal paths before those with an id in the same place.
-    for module in (upload_reads, direct_uploads, upload_link, asset_lists, voice_making, batches):
-        app.include_router(module.router)
-    for module in (assets, avatars, voices, videos, content, users, webhook_endpoints, webhook_events):
-        app.include_router(module.router)
-    for module in (callbacks, health):
-        app.include_router(module.router)
     app.add_middleware(AnswerHeaders)
     app.add_middleware(StorableAddress)
     install_middleware(app)
     install_openapi(app)
     return app
+
+
+@cache
+def _routes() -> list[BaseRoute]:
+    """Those of every application in this process: FastAPI works them out at the first request, which takes a while."""
+    together = APIRouter(responses=ERRORS)
+    # Literal paths before those with an id in the same place.
+    for module in (upload_reads, direct_uploads, upload_link, asset_lists, voice_making, batches):
+        together.include_router(module.router)
+    for module in (assets, avatars, voices, videos, content, users, webhook_endpoints, webhook_events):
+        together.include_router(module.router)
+    for module in (callbacks, health):
+        together.include_router(module.router)
+    return together.routes
 
 
 class StorableAddress:

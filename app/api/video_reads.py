@@ -112,9 +112,11 @@ async def _portion(
     newest = (
         select(col(Job.id)).where(*videos).order_by(col(Job.id).desc()).limit(SEARCHED_AT_ONCE).subquery()
     )
-    ends = select(func.min(newest.c.id), func.max(newest.c.id), func.count())
+    ends = select(
+        func.coalesce(func.min(newest.c.id), ""), func.coalesce(func.max(newest.c.id), ""), func.count()
+    )
     lowest, highest, count = (await session.execute(ends.select_from(newest))).one()
-    # Both ends, or PostgreSQL thinks that most of the table is asked for, and reads all of it.
+    # None is at "". Both ends, or PostgreSQL thinks that most of the table is asked for, and reads all of it.
     bounds = [col(Job.id) >= lowest, col(Job.id) <= highest]
     return bounds, lowest if count == SEARCHED_AT_ONCE else None
 

@@ -62,15 +62,19 @@ async def test_the_list_is_newest_first_and_paged_and_filtered(
         assert (seen, token) == (newest, None)
 
 
+@pytest.mark.parametrize(
+    "count", [SEARCHED_AT_ONCE - 1, 2 * SEARCHED_AT_ONCE + 2]
+)  # with the newest: a portion
 async def test_a_search_misses_nothing_however_many_videos_it_reads_in_portions(
-    served: Context, account: Account
+    count: int, served: Context, account: Account
 ) -> None:
     async with caller(served, account, "searcher") as api:
+        assert await titles(api, title="50") == []
         newest = await create_video(api, title="50 years")
         older = OPEN | {"status": "queued", "title": numbered("t"), "folder_id": "attic"}
         async with served.database.begin() as session:
-            await copy(session, Job, 1, 2 * SEARCHED_AT_ONCE + 2, **older)
-        named = [f"t{10_000_000 + number}" for number in range(2 * SEARCHED_AT_ONCE + 2, 0, -1)]
+            await copy(session, Job, 1, count, **older)
+        named = [f"t{10_000_000 + number}" for number in range(count, 0, -1)]
         with recording(served.database) as statements:
             found = await titles(api, title="50", limit=20)
         assert found == ["50 years", *(title for title in named if "50" in title)]

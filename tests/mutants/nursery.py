@@ -14,7 +14,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ import typer  # noqa: F401
 from tests.mutants import surgery
 from tests.processes import PROJECT
 
+REHEARSED = ("tests/end_to_end/test_life.py",)
 OURS = ("tests.conftest", "app.cli", "app.worker.loop")
 TESTS_FAILED = 1
 COULD_NOT_RUN = 70  # beyond pytest's own codes
@@ -42,7 +43,7 @@ SECONDS = 100  # for all tests of one mutant, which may send them round in circl
 # Of the plugins, only what the tests themselves need: loading all of them takes longer than most tests.
 os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
 QUIET = (
-    *("-q", "-x", "--tb", "short", "--timeout", "0"),
+    *("-q", "-x", "--tb", "native", "--timeout", "0"),
     *("-p", "anyio", "-p", "pytest_timeout", "-p", "no:cacheprovider"),
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
 )
@@ -104,6 +105,12 @@ def become(file: str, text: str, patient: surgery.Patient | None) -> None:
         patient.operate(module, changed)
 
 
+def rehearse() -> None:
+    """Run some tests here, and keep what that imports, compiles and works out for all forks."""
+    with Path(os.devnull).open("w") as nobody, redirect_stdout(nobody):
+        assert pytest.main([*QUIET, "-k", "not postgresql", *REHEARSED]) == pytest.ExitCode.OK
+
+
 def main() -> None:
     """Answer one request after the other."""
     patient = None
@@ -111,6 +118,7 @@ def main() -> None:
         for name in OURS:
             importlib.import_module(name)
         importlib.import_module("tests.template").migrated()
+        rehearse()
         patient = surgery.Patient()
     gc.freeze()  # forks need not look through all of this again
     for line in sys.stdin:
