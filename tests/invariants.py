@@ -477,6 +477,26 @@ INVARIANTS = (
         ),
     ),
     Invariant(
+        44,
+        "Requests, names and files of what a tenant deleted go eight days later, and no job that waits loses its file",
+        (
+            "worker/test_prune.py::test_what_a_caller_wrote_of_what_it_deleted_is_nowhere_after_eight_days",
+            "worker/test_prune.py"
+            "::test_what_was_deleted_in_doubt_loses_its_script_and_is_deleted_at_heygen_all_the_same",
+            "worker/test_strays.py"
+            "::test_the_file_of_a_deleted_asset_waits_for_the_last_job_that_may_send_it_and_goes_then",
+            "worker/test_strays.py::test_the_copies_of_a_deleted_video_go_with_the_next_walk_and_no_others",
+        ),
+        (
+            "the words around a deleted script stay for ever",
+            "a deleted script stays for as long as HeyGen owes its end",
+            "a body that was sent in doubt stays for ever",
+            "a group loses its name with one of its looks",
+            "a deleted file stays for ever",
+            "a deleted file is lost to the jobs that wait",
+        ),
+    ),
+    Invariant(
         45,
         "A batch is stored whole or not at all: one row and one billed render an item",
         (

@@ -1,6 +1,7 @@
 """`/v3/assets`: the caller's files. HeyGen gets a copy from the worker when a job first needs it.
 
-A deleted asset is hidden at once. Its bytes stay: a job that was accepted before may still have to send them.
+A deleted asset is hidden at once. Its bytes stay for some days: a job that was accepted before may still have to send
+them.
 """
 
 from __future__ import annotations

@@ -67,6 +67,9 @@ class Job(SQLModel, table=True):
         partial("jobs_deadline", "deadline_at", where="finished_at IS NULL AND rendered_at IS NULL"),
         partial("jobs_of_tenant", "tenant_id", "kind", "id", where="deleted_at IS NULL"),
         partial("jobs_completed", "account_id", "finished_at", where="status = 'completed'"),
+        partial(
+            "jobs_deleted", "deleted_at", where="deleted_at IS NOT NULL AND request_encrypted IS NOT NULL"
+        ),
         partial("jobs_of_batch", "batch_id", "batch_index", where="batch_id IS NOT NULL", unique=True),
     )
 
@@ -76,7 +79,8 @@ class Job(SQLModel, table=True):
     account_id: str = Field(foreign_key="accounts.id")
     kind: str  # video | look
     type: str
-    request_encrypted: bytes | None = None  # JSON: HeyGen's body with our ids, and the callback token
+    # JSON: HeyGen's body with our ids, and the callback token; None some days after its caller deleted it.
+    request_encrypted: bytes | None = None
     title: str | None = None
     folder_id: str | None = None
     callback_url: str | None = None

@@ -1,16 +1,34 @@
-"""Forget what nobody may ask for any more, in small batches; the bills and the jobs themselves stay."""
+"""Forget what nobody may ask for any more, in small batches; the bills and the jobs themselves stay.
+
+Of what its caller deleted a job keeps what it was and cost, and loses what the caller wrote.
+"""
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, null, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.context import Context
-from app.models import Attempt, Callback, CallUnderWay, Delivery, DeliveryStatus, IdempotencyKey
+from app.models import (
+    Attempt,
+    Callback,
+    CallUnderWay,
+    Delivery,
+    DeliveryStatus,
+    Group,
+    IdempotencyKey,
+    Job,
+    Look,
+    Submission,
+)
 
 KEYS_KEPT = timedelta(hours=48)  # callers are promised 24
 LEFTOVERS_KEPT = timedelta(days=1)
+DELETED_KEPT = timedelta(days=8)
+"""A day longer than any job lives: one that was ordered before may still have to send a file that was deleted."""
 BATCH = 500
+REQUESTS_AT_ONCE = 100  # each may be of megabytes, and SQLite gives every page of them back
 
 
 async def prune(ctx: Context) -> bool:
@@ -41,8 +59,37 @@ async def prune(ctx: Context) -> bool:
         old_callbacks = select(col(Callback.id)).where(col(Callback.id) < before).order_by(col(Callback.id))
         callbacks = list(await session.scalars(old_callbacks.limit(BATCH)))
         await session.execute(delete(Callback).where(col(Callback.id).in_(callbacks)))
+        emptied = await _empty_deleted(session, now - DELETED_KEPT)
     leftovers = await ctx.storage.remove_leftovers(now - LEFTOVERS_KEPT)
-    return bool(keys or deliveries or callbacks or leftovers)
+    return bool(keys or deliveries or callbacks or emptied or leftovers)
+
+
+async def _empty_deleted(session: AsyncSession, before: datetime) -> bool:
+    """Take the callers' words out of jobs deleted before an instant, be it that HeyGen still owes their end."""
+    deleted = (
+        select(col(Job.id))
+        .where(col(Job.deleted_at) < before, col(Job.request_encrypted).isnot(None))
+        .order_by(col(Job.deleted_at))
+        .limit(REQUESTS_AT_ONCE)
+        .with_for_update(skip_locked=True, key_share=True)
+    )
+    ids = list(await session.scalars(deleted))
+    if not ids:
+        return False
+    jobs = update(Job).where(col(Job.id).in_(ids))
+    await session.execute(
+        jobs.values(
+            request_encrypted=None, title=None, callback_url=None, callback_id=None, job_metadata=null()
+        )
+    )
+    # Those of a job that holds its slot were kept: but what was withdrawn is looked up, never sent again.
+    bodies = update(Submission).where(col(Submission.job_id).in_(ids))
+    await session.execute(bodies.values(body_encrypted=None))
+    looks = update(Look).where(col(Look.id).in_(ids)).values(name="").returning(col(Look.group_id))
+    group_ids = list(await session.scalars(looks))
+    groups = update(Group).where(col(Group.id).in_(group_ids), col(Group.deleted_at).isnot(None))
+    await session.execute(groups.values(name=""))
+    return True
 
 
 def _id_at(instant: datetime) -> str:

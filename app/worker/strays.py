@@ -1,15 +1,18 @@
-"""Files that nobody will ask for: copies of deleted videos, and what a process left that died between file and row."""
+"""Files that nobody will ask for: those of deleted assets, copies of deleted videos, and what a process left that died
+between file and row.
+"""
 
 from collections.abc import Sequence
 from datetime import timedelta
 
 import structlog
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlmodel import col
 
 from app.context import Context
 from app.models import Asset, File, Job, Tenant, Upload
 from app.storage import Found
+from app.worker.prune import DELETED_KEPT
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +60,11 @@ async def _give_up(ctx: Context) -> None:
 
 
 async def _stray_assets(ctx: Context, files: Sequence[Found]) -> list[str]:
-    """Those of `assets/{tenant}/{asset}` and `…/{asset}-{put}` that neither an asset nor an upload names."""
+    """Those of `assets/{tenant}/{asset}` and `…/{asset}-{put}` that neither an asset nor an upload names.
+
+    Nor what was deleted so long ago that no job can need it. Its row stays, without the file's name: HeyGen's copies
+    are known by it.
+    """
     parts = {found.key: found.key.split("/") for found in files if found.key.count("/") == 2}
     async with ctx.database.begin() as session:
         tenants = {tenant_id for _, tenant_id, _ in parts.values()}
@@ -65,6 +72,11 @@ async def _stray_assets(ctx: Context, files: Sequence[Found]) -> list[str]:
         ids = {name.partition("-")[0] for _, _, name in parts.values()}
         named = set(await session.scalars(select(col(Asset.storage_key)).where(col(Asset.id).in_(ids))))
         named |= set(await session.scalars(select(col(Upload.storage_key)).where(col(Upload.id).in_(ids))))
+        long_ago = col(Asset.deleted_at) < ctx.clock.now() - DELETED_KEPT
+        deleted = update(Asset).where(col(Asset.id).in_(ids), long_ago).values(filename="")
+        gone = dict((await session.execute(deleted.returning(col(Asset.id), col(Asset.storage_key)))).all())
+        await session.execute(update(Upload).where(col(Upload.id).in_(gone)).values(filename=""))
+    named -= set(gone.values())
     return [key for key, (_, tenant_id, _) in parts.items() if tenant_id in known and key not in named]
 
 

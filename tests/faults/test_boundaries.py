@@ -32,7 +32,7 @@ WITHOUT = {
     "search.confirms": "a read; unsure.accepted follows where it tells something",
     "search._items": "reads; unsure.searched, unsure.accepted or tidy.asked follow",
     "strays._give_up": "deletes what nobody asks for; the next step repeats it",
-    "strays._stray_assets": "reads",
+    "strays._stray_assets": "empties what nobody asks for; the next walk repeats it",
     "tidy._found": "reads; tidy.asked follows",
     "strays._stray_copies": "reads",
     "receivers.free_held": "one idempotent update, which the next sweep repeats",

@@ -20,6 +20,7 @@ from tests.mutants.submission import DOUBT_MUTANTS, LOOK_UPS_MUTANTS, PREPARATIO
 from tests.mutants.surroundings import (
     ABSENCE_MUTANTS,
     MIGRATIONS_MUTANTS,
+    PRUNE_MUTANTS,
     SETTINGS_MUTANTS,
     STOP_MUTANTS,
     STRAYS_MUTANTS,
@@ -45,6 +46,7 @@ AREAS = {
     "look-ups": LOOK_UPS_MUTANTS,
     "absence": ABSENCE_MUTANTS,
     "strays": STRAYS_MUTANTS,
+    "prune": PRUNE_MUTANTS,
     "wire": WIRE_MUTANTS,
     "idempotency": IDEMPOTENCY_MUTANTS,
     "callbacks": CALLBACKS_MUTANTS,

@@ -5,14 +5,20 @@ from tests.mutants.mutant import Mutant, without
 ABSENCE = "tests/api/test_absent_database.py"
 DATABASE = "tests/test_database.py"
 MIGRATIONS = "tests/test_migrations.py"
+PRUNE = "tests/worker/test_prune.py"
 SETTINGS = "tests/test_settings.py"
 STRAYS = "tests/worker/test_strays.py"
 WIRE = "tests/api/test_wire.py"
 
 BODY_LIMITS_PY = "app/api/body_limits.py"
 DATABASE_PY = "app/database.py"
+PRUNE_PY = "app/worker/prune.py"
 STRAYS_PY = "app/worker/strays.py"
 WIRE_PY = "app/api/wire.py"
+
+WORDS = f"{PRUNE}::test_what_a_caller_wrote_of_what_it_deleted_is_nowhere_after_eight_days"
+DOUBT = f"{PRUNE}::test_what_was_deleted_in_doubt_loses_its_script_and_is_deleted_at_heygen_all_the_same"
+DELETED = f"{STRAYS}::test_the_file_of_a_deleted_asset_waits_for_the_last_job_that_may_send_it_and_goes_then"
 
 ABSENCE_MUTANTS = (
     Mutant(
@@ -130,6 +136,65 @@ STRAYS_MUTANTS = (
         "if job_id in known and key",
         "if key",
         f"{STRAYS}::test_files_of_another_database_and_of_no_form_of_ours_stay",
+    ),
+    without(
+        "a deleted file is lost to the jobs that wait",
+        PRUNE_PY,
+        "DELETED_KEPT = timedelta(days=8)",
+        "DELETED_KEPT = timedelta(days=6)",
+        DELETED,
+    ),
+    without(
+        "a deleted file stays for ever",
+        STRAYS_PY,
+        "    named -= set(gone.values())\n",
+        "",
+        DELETED,
+    ),
+    without(
+        "a living asset loses its file",
+        STRAYS_PY,
+        "col(Asset.id).in_(ids), long_ago)",
+        "col(Asset.id).in_(ids))",
+        f"{STRAYS}::test_the_file_of_an_asset_stays_whatever_its_age",
+    ),
+)
+
+PRUNE_MUTANTS = (
+    without(
+        "what a caller deletes is lost at once",
+        PRUNE_PY,
+        "col(Job.deleted_at) < before, col(Job.request_encrypted)",
+        "col(Job.deleted_at).isnot(None), col(Job.request_encrypted)",
+        WORDS,
+    ),
+    without(
+        "the words around a deleted script stay for ever",
+        PRUNE_PY,
+        "request_encrypted=None, title=None, callback_url=None, callback_id=None, job_metadata=null()",
+        "request_encrypted=None",
+        WORDS,
+    ),
+    without(
+        "a group loses its name with one of its looks",
+        PRUNE_PY,
+        "col(Group.id).in_(group_ids), col(Group.deleted_at).isnot(None)",
+        "col(Group.id).in_(group_ids)",
+        WORDS,
+    ),
+    without(
+        "a deleted script stays for as long as HeyGen owes its end",
+        PRUNE_PY,
+        "col(Job.request_encrypted).isnot(None))",
+        "col(Job.request_encrypted).isnot(None), col(Job.due_at).is_(None))",
+        DOUBT,
+    ),
+    without(
+        "a body that was sent in doubt stays for ever",
+        PRUNE_PY,
+        "    await session.execute(bodies.values(body_encrypted=None))\n",
+        "",
+        DOUBT,
     ),
 )
 

@@ -32,7 +32,7 @@ from app.models import (
 )
 from app.stored_request import StoredRequest
 from app.tenancy import Caller
-from app.worker import archive, deliver, expire, loop, poll, receivers, submit, tidy, unsure
+from app.worker import archive, deliver, expire, loop, poll, prune, receivers, submit, tidy, unsure
 from app.worker.claims import put_all_back
 from tests.api.callback_bodies import event
 from tests.api.callers import VIDEO
@@ -70,6 +70,7 @@ STEPS = {
     "deliver": "deliveries_due",
     "archive": "files_due",
     "queue_room": "jobs_queue jobs_delayed jobs_waiting_of_tenant",
+    "prune": "jobs_deleted submissions_of_job",
     "end_leases": "jobs_submitting jobs_unsure jobs_processing jobs_owed deliveries_due files_due",
     "callback": "callback_token_sha256 callbacks_same_body",
     "signed_callback": "jobs_heygen",
@@ -153,6 +154,8 @@ async def crowd(bench: Bench, account: Account, endpoint_id: str, finished: int,
         (150, held | {"status": "processing", "due_at": now}),
         (150, held | {"status": "processing", "due_at": now + timedelta(hours=1)}),
         (5, NEW | {"heygen_id": None, "due_at": now}),
+        (5, NEW | {"heygen_id": None, "deleted_at": now - timedelta(days=9)}),
+        (150, NEW | {"heygen_id": None, "deleted_at": now}),
     ]
     async with database.begin() as session:
         first = 1
@@ -228,6 +231,7 @@ def steps(
         "deliver": lambda: deliver.claim(ctx, deliver.UnderWay()),
         "archive": lambda: archive.claim(ctx),
         "queue_room": lambda: count_queue(ctx, video),
+        "prune": lambda: prune.prune(ctx),
         "end_leases": lambda: expire.end_leases(ctx),
         "callback": lambda: api.post(f"/callbacks/heygen/{token}", json={"event_type": "new"}),
         "signed_callback": lambda: job_of(ctx, parse(event(video_id=video.heygen_id))),

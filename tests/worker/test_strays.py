@@ -5,10 +5,13 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import httpx
+from sqlalchemy import select
+from sqlmodel import col
 
-from app.models import Tenant
+from app.models import Asset, Tenant, Upload
 from app.worker.strays import FILES_A_STEP, Sweep
-from tests.api.callers import PHOTO, caller, fetch
+from tests.api.callers import PHOTO, VOICE, caller, fetch, read_video
+from tests.api.photos import picture, uploaded
 from tests.worker.conftest import Bench
 
 OLD = timedelta(days=1, seconds=1)
@@ -91,7 +94,63 @@ async def test_the_file_of_an_asset_stays_whatever_its_age(bench: Bench) -> None
         assert (await fetch(asset["url"])).content == PHOTO.read_bytes()
         assert (await api.delete(f"/v3/assets/{asset['asset_id']}")).status_code == 200
         await sweep_all(bench)
-        assert await there(bench, kept), "its row exists"
+        assert await there(bench, kept), "a job may still have to send it"
+
+
+async def test_the_file_of_a_deleted_asset_waits_for_the_last_job_that_may_send_it_and_goes_then(
+    bench: Bench, api: httpx.AsyncClient
+) -> None:
+    async with caller(bench.context, await bench.account(), "narrow") as narrow:
+        sent, kept = await uploaded(narrow), await uploaded(narrow, picture(color="red"))
+        direct = await uploaded_directly(narrow, picture(color="green"))
+        keys = [found.key for found in await bench.context.storage.walk("assets").next(10)]
+        deadline = (bench.clock.now() + timedelta(days=7)).isoformat()
+        video = {
+            "type": "image",
+            "image": {"type": "asset_id", "asset_id": sent},
+            "script": "Hello.",
+            "voice_id": VOICE,
+            "greenroom": {"deadline": deadline},
+        }
+        ordered = await narrow.post("/v3/videos", json=video)
+        assert ordered.status_code == 200, ordered.text
+        for asset_id in (sent, direct):
+            assert (await narrow.delete(f"/v3/assets/{asset_id}")).status_code == 200
+        bench.clock.advance(timedelta(days=6, hours=23))  # nobody worked
+        await sweep_old(bench, keys)
+        assert [await there(bench, key) for key in keys] == [True] * 3
+        await bench.settle()
+        made = await read_video(narrow, ordered.json()["data"]["video_id"])
+        assert (made["status"], (await fetch(made["video_url"])).status_code) == ("completed", 200)
+        bench.clock.advance(timedelta(days=1, hours=2))
+        await sweep_old(bench, keys)
+        assert [key.split("/")[2] for key in keys if await there(bench, key)] == [kept]
+        assert (await narrow.get(f"/v3/assets/{kept}/content")).content == picture(color="red")
+        assert (await narrow.post(f"/v3/assets/{direct}/complete")).status_code == 404
+    async with bench.context.database.begin() as session:
+        columns = (col(Asset.filename), col(Upload.filename))
+        names = {name for column in columns for name in await session.scalars(select(column))}
+    assert names == {"", "portrait.png"}, "a name goes with its file"
+    listed = (await api.get("/v3/assets?username=acme")).json()["data"]
+    assert listed == [], "HeyGen's copy of a deleted file is nobody else's"
+
+
+async def sweep_old(bench: Bench, keys: list[str]) -> None:
+    """Sweep where all these files are old."""
+    for key in keys:
+        written_long_ago(bench, key)
+    await sweep_all(bench)
+
+
+async def uploaded_directly(api: httpx.AsyncClient, png: bytes) -> str:
+    """The id of a file that was announced, sent to its link, and complete."""
+    file = {"filename": "private.png", "content_type": "image/png", "size_bytes": len(png)}
+    told = (await api.post("/v3/assets/direct-uploads", json=file)).json()["data"]
+    sent = await fetch(told["upload_url"], "PUT", content=png, **told["upload_headers"])
+    assert sent.status_code == 200, sent.text
+    done = await api.post(f"/v3/assets/{told['asset_id']}/complete")
+    assert done.status_code == 200, done.text
+    return str(told["asset_id"])
 
 
 async def test_a_copy_that_an_archiver_could_not_record_is_removed_and_the_recorded_one_stays(
