@@ -93,6 +93,6 @@ UPLOADS_MUTANTS = (
         "        named |= set(await session.scalars(select(col(Upload.storage_key)).where(col(Upload.id).in_(ids))))\n",
         "",
         "tests/worker/test_strays.py"
-        "::test_an_upload_that_nobody_completed_is_given_up_a_day_after_its_link_with_its_bytes",
+        "::test_an_upload_that_nobody_completed_is_given_up_with_its_bytes_once_no_key_names_it",
     ),
 )
