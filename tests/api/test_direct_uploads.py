@@ -181,6 +181,11 @@ async def test_a_link_opens_its_own_upload_for_an_hour_and_nothing_else(
     assert (await api.put(bare, content=PNG, headers=headers)).status_code == 200
     clock.advance(timedelta(hours=1))
     assert error_of(await send(told))[:2] == (403, "forbidden")
+    path = f"/v3/assets/statuses?asset_ids={other['asset_id']}"
+    assert (await api.get(path)).json()["data"][0]["status"] == "failed"
+    late = await api.put(other["upload_url"].partition("?")[0], content=PNG, headers=headers)
+    assert error_of(late) == (403, "forbidden", None)
+    assert (await api.get(path)).json()["data"][0]["status"] == "failed", "what has failed stays so"
     assert (await complete(api, told)).status_code == 200, "its bytes came in time"
 
 
