@@ -83,6 +83,7 @@ class Completed:
     result: dict[str, Any] = field(hash=False)
     url: str | None = None  # the link of ours that the caller's webhook names
     heygen_group_id: str | None = None
+    heygen_name: str | None = None  # what HeyGen calls a look
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from datetime import timedelta
 from typing import Any
 
-from app import asset_copies
 from app.api.asset_intake import own_asset, take_in
 from app.api.heygen_copies import at_heygen
 from app.api.requests import StoredAsset, UrlAsset
@@ -22,8 +20,6 @@ from app.storage import NotStored
 from app.tenancy import Caller
 
 Source = UrlAsset | StoredAsset | InlineAudio
-
-FRESH = timedelta(minutes=2)
 
 
 async def bring_recording(ctx: Context, caller: Caller, source: Source) -> Asset | None:
@@ -66,13 +62,6 @@ async def heygen_source(
         # Uploads cost nothing: this is no outcome that matters.
         raise Unavailable("HeyGen did not take the recording.", retry_after=RETRY_SECONDS) from error
     return {"type": "asset_id", "asset_id": heygen_asset_id}
-
-
-async def forget_copy(ctx: Context, caller: Caller, recording: Asset) -> None:
-    """HeyGen says that it does not have it: have it go up again, unless it went up so lately that this is a lag."""
-    async with ctx.database.begin() as session:
-        before = ctx.clock.now() - FRESH
-        await asset_copies.forget(session, caller.account_id, [recording.id], before)
 
 
 async def _stored(ctx: Context, caller: Caller, asset_id: str) -> Asset | None:

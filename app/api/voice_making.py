@@ -17,17 +17,17 @@ from app import grants
 from app.api import answer_schemas
 from app.api.answers import data_bytes
 from app.api.dependencies import CallerDep, ContextDep
+from app.api.heygen_copies import naming
 from app.api.idempotency import OnceDep, hash_of
 from app.api.json_body import read_json
 from app.api.openapi import creates
 from app.api.paid_calls import Attempt, pay_once
-from app.api.recordings import bring_recording, forget_copy, heygen_source
-from app.api.upstream import RETRY_SECONDS, connection_of, shown
+from app.api.recordings import bring_recording, heygen_source
+from app.api.upstream import connection_of, shown
 from app.api.voice_requests import Speech, VoiceClone, VoiceDesign, parse
 from app.api.voice_rights import readable, shown_of
 from app.context import Context
-from app.errors import NotFound, NotReady
-from app.heygen.errors import Missing
+from app.errors import NotFound
 from app.models import GrantKind
 from app.tenancy import Caller
 
@@ -66,13 +66,8 @@ async def clone_voice(request: Request, ctx: ContextDep, caller: CallerDep, once
     async def call(attempt: Attempt) -> Mapping[str, Any]:
         recording = await bring_recording(ctx, caller, wanted.audio)
         source = await heygen_source(ctx, caller, wanted.audio, recording)
-        try:
+        async with naming(ctx, caller, recording):
             return await _post(ctx, caller, "/v3/voices/clone", wire | {"audio": source}, attempt)
-        except Missing as error:
-            if recording is None or error.code != "asset_not_found":
-                raise
-            await forget_copy(ctx, caller, recording)
-            raise NotReady("HeyGen does not have the recording yet.", retry_after=RETRY_SECONDS) from error
 
     async def keep(found: Mapping[str, Any], session: AsyncSession) -> tuple[str, bytes]:
         voice_id = str(found["voice_clone_id"])
