@@ -9,22 +9,18 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from app.api.requests import (
-    AssetInput,
     CallbackUrl,
     Identifier,
+    ImageInput,
     LookOptions,
     Name,
-    StoredAsset,
-    UrlAsset,
+    VideoInput,
     WireModel,
     broken,
     validate,
     without_nulls,
 )
 from app.errors import InvalidParameter
-
-FootageInput = Annotated[UrlAsset | StoredAsset, Field(discriminator="type")]
-"""Footage is too large to come inside a request."""
 
 
 def _plain(text: str) -> str:
@@ -46,14 +42,14 @@ class PhotoAvatar(Wanted):
     """A photo that shall become a look."""
 
     type: Literal["photo"]
-    file: AssetInput
+    file: ImageInput
 
 
 class TwinAvatar(Wanted):
     """Footage of a person that shall become their digital twin."""
 
     type: Literal["digital_twin"]
-    file: FootageInput
+    file: VideoInput
 
 
 class PromptAvatar(Wanted):
@@ -61,7 +57,7 @@ class PromptAvatar(Wanted):
 
     type: Literal["prompt"]
     prompt: Annotated[str, Field(min_length=1, max_length=1_000)]
-    reference_images: Annotated[list[AssetInput], Field(max_length=3)] = Field(default_factory=list)
+    reference_images: Annotated[list[ImageInput], Field(max_length=3)] = Field(default_factory=list)
     avatar_id: Identifier | None = None
 
 
@@ -92,7 +88,7 @@ class ConsentRequest(WireModel):
         ]
         | None
     ) = None
-    consent_video: FootageInput | None = None
+    consent_video: VideoInput | None = None
 
 
 def parse_avatar(body: Mapping[str, Any]) -> AvatarRequest:

@@ -22,15 +22,17 @@ from pydantic import (
     GetJsonSchemaHandler,
     JsonValue,
     ValidationError,
+    ValidationInfo,
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from app.api.file_types import MB, TYPES, limit_for
 from app.errors import Fault, InvalidParameter
 
 MAX_FAULTS = 20  # told at once
 MAX_PATH = 200  # characters of a field's name in an answer
 MAX_METADATA = 16 * 1024
-MAX_PHOTO = 32 * 1024 * 1024
+STEP = MB  # characters of base64, a multiple of four
 
 
 class WireModel(BaseModel):
@@ -150,21 +152,35 @@ def _small(metadata: dict[str, Any]) -> dict[str, Any]:
     return metadata
 
 
-def decoded(data: Any) -> Any:
-    """The bytes in standard base64, at most 32 MB of them; to be used as a validator."""
+def usual_type(media_type: Any) -> Any:
+    """The one name of a media type that has several; to be used as a validator."""
+    return TYPES.get(media_type.lower(), media_type) if isinstance(media_type, str) else media_type
+
+
+def _decoded(data: Any, info: ValidationInfo) -> Any:
+    """The bytes in standard base64, as many as a file of the declared type may have."""
+    limit = limit_for(info.data.get("media_type", ""))
     if not isinstance(data, str):
         raise broken("must be a string.")
-    if len(data) // 4 * 3 > MAX_PHOTO + 2:
-        raise broken("must be at most 32 MB.")
+    if len(data) // 4 * 3 > limit + 2:
+        raise broken(f"must be at most {limit // MB} MB.")
     try:
-        photo = base64.b64decode(data, validate=True)
+        content = _whole(data)
     except (binascii.Error, ValueError):
         raise broken("must be standard base64, without line breaks or a data: prefix.") from None
-    if not photo:
+    if not content:
         raise broken("must not be empty.")
-    if len(photo) > MAX_PHOTO:
-        raise broken("must be at most 32 MB.")
-    return photo
+    if len(content) > limit:
+        raise broken(f"must be at most {limit // MB} MB.")
+    return content
+
+
+def _whole(data: str) -> bytes:
+    """What the base64 says, read in steps: nobody is answered while one is taken. Raises ValueError."""
+    if data.find("=", 0, -2) != -1:
+        raise ValueError("padding before the end")
+    steps = range(0, len(data), STEP)
+    return b"".join(base64.b64decode(data[start : start + STEP], validate=True) for start in steps)
 
 
 # HeyGen's clients send every number through a double: 1.0 is an integer.
@@ -197,14 +213,33 @@ class StoredAsset(WireModel):
 
 
 class InlineAsset(WireModel):
-    """A picture inside the request itself; `data` is decoded here."""
+    """A file inside the request itself, of a type that will do in its place; `data` is decoded here."""
 
     type: Literal["base64"]
-    media_type: Literal["image/png", "image/jpeg"]
-    data: Annotated[bytes, BeforeValidator(decoded), Field(repr=False, json_schema_extra={"format": "byte"})]
+    media_type: Annotated[str, BeforeValidator(usual_type)]
+    data: Annotated[bytes, BeforeValidator(_decoded), Field(repr=False, json_schema_extra={"format": "byte"})]
 
 
-AssetInput = Annotated[UrlAsset | StoredAsset | InlineAsset, Field(discriminator="type")]
+class InlineImage(InlineAsset):
+    media_type: Annotated[Literal["image/png", "image/jpeg"], BeforeValidator(usual_type)]
+
+
+class InlineVideo(InlineAsset):
+    media_type: Annotated[Literal["video/mp4", "video/webm"], BeforeValidator(usual_type)]
+
+
+class InlinePicture(InlineAsset):
+    """One that stands still, or one that moves."""
+
+    media_type: Annotated[
+        Literal["image/png", "image/jpeg", "video/mp4", "video/webm"], BeforeValidator(usual_type)
+    ]
+
+
+AssetInput = UrlAsset | StoredAsset | InlineAsset
+ImageInput = Annotated[UrlAsset | StoredAsset | InlineImage, Field(discriminator="type")]
+VideoInput = Annotated[UrlAsset | StoredAsset | InlineVideo, Field(discriminator="type")]
+PictureInput = Annotated[UrlAsset | StoredAsset | InlinePicture, Field(discriminator="type")]
 
 
 class LookOptions(WireModel):

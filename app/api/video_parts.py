@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from app.api.requests import (
-    AssetInput,
     Between,
     CallbackUrl,
     Identifier,
+    ImageInput,
     Title,
     VideoOptions,
     WebAddress,
@@ -113,7 +113,7 @@ class Placement(WireModel):
 
 
 class Watermark(WireModel):
-    image: AssetInput
+    image: ImageInput
     scale: (
         Annotated[
             float, AfterValidator(_scale), Field(json_schema_extra={"exclusiveMinimum": 0, "maximum": 2})

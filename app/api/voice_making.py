@@ -18,7 +18,7 @@ from app.api import answer_schemas
 from app.api.answers import data_bytes
 from app.api.dependencies import CallerDep, ContextDep
 from app.api.idempotency import OnceDep, hash_of
-from app.api.json_body import read_json
+from app.api.json_body import read_as, read_json
 from app.api.openapi import creates
 from app.api.paid_calls import Attempt, pay_once
 from app.api.recordings import bring_recording, forget_copy, heygen_source
@@ -60,8 +60,11 @@ async def design_voice(request: Request, ctx: ContextDep, caller: CallerDep, onc
 )
 async def clone_voice(request: Request, ctx: ContextDep, caller: CallerDep, once: OnceDep) -> Response:
     """A voice made of a recording; `GET /v3/voices/{id}` tells when it is complete."""
-    body = await read_json(request)
-    wanted, wire = parse(VoiceClone, body, ctx.terms.forward_fields)
+    forward = ctx.terms.forward_fields
+    body_hash, (wanted, wire) = await read_as(
+        request, lambda body: (hash_of(body), parse(VoiceClone, body, forward))
+    )
+    del wire["audio"]  # it is told as HeyGen knows it, and may be large
 
     async def call(attempt: Attempt) -> Mapping[str, Any]:
         recording = await bring_recording(ctx, caller, wanted.audio)
@@ -79,7 +82,7 @@ async def clone_voice(request: Request, ctx: ContextDep, caller: CallerDep, once
         await grants.own(session, caller, GrantKind.VOICE, [voice_id], ctx.clock.now())
         return voice_id, data_bytes(dict(found))
 
-    return await pay_once(ctx, caller, once, hash_of(body), call, keep)
+    return await pay_once(ctx, caller, once, body_hash, call, keep)
 
 
 @router.post(

@@ -10,12 +10,13 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from app.api.requests import (
     Between,
     Identifier,
+    InlineAsset,
     Integer,
     StoredAsset,
     UrlAsset,
     WireModel,
     broken,
-    decoded,
+    usual_type,
     validate,
     without_nulls,
 )
@@ -41,18 +42,16 @@ class VoiceDesign(WireModel):
     seed: Annotated[Integer, Field(ge=0, le=2**31 - 1)] | None = None
 
 
-class InlineAudio(WireModel):
-    """A recording inside the request itself; `data` is decoded here."""
-
-    type: Literal["base64"]
-    media_type: Annotated[str, Field(min_length=1, max_length=100)]
-    data: Annotated[bytes, BeforeValidator(decoded), Field(repr=False, json_schema_extra={"format": "byte"})]
+class InlineRecording(InlineAsset):
+    media_type: Annotated[
+        Literal["audio/mpeg", "audio/wav", "video/mp4", "video/webm"], BeforeValidator(usual_type)
+    ]
 
 
 class VoiceClone(WireModel):
     """A recording to make a voice of."""
 
-    audio: Annotated[UrlAsset | StoredAsset | InlineAudio, Field(discriminator="type")]
+    audio: Annotated[UrlAsset | StoredAsset | InlineRecording, Field(discriminator="type")]
     voice_name: Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_spoken)]
     language: Word | None = None
     remove_background_noise: bool | None = None

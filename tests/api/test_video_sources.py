@@ -1,5 +1,6 @@
 """What a video is made of: looks of ours, pictures and files of ours, and who may name them."""
 
+import base64
 import io
 from datetime import timedelta
 from typing import Any
@@ -12,8 +13,10 @@ from sqlmodel import col
 from app.context import Context
 from app.models import Account, Asset, Job
 from app.simulator.app import Simulator
+from app.simulator.filming import ASSETS
 from app.stored_request import StoredRequest
 from tests.api.callers import (
+    LOOK,
     PHOTO,
     PORTRAIT,
     VIDEO,
@@ -29,6 +32,7 @@ from tests.clocks import ManualClock
 from tests.services import run_worker
 
 CREATE = "/v3/videos"
+CLIP = ASSETS / "clip.mp4"
 IMAGE = {"type": "image", "voice_id": VOICE, "script": "Hello there."}
 WAV = b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(28)
 
@@ -146,6 +150,32 @@ async def test_a_picture_may_come_as_link_as_file_of_ours_or_inside_the_request(
     await render(served, clock)
     assert {(await read_video(api, video_id))["status"] for video_id in ids} == {"completed"}
     assert len(simulator.requests("POST", "/v3/assets")) == 1, "the same bytes go to HeyGen once"
+
+
+async def test_a_video_may_come_inside_the_request_where_a_video_will_do(
+    api: httpx.AsyncClient, served: Context, simulator: Simulator, clock: ManualClock
+) -> None:
+    clip = {"type": "base64", "media_type": "video/mp4", "data": base64.b64encode(CLIP.read_bytes()).decode()}
+    cinematic = {"type": "cinematic_avatar", "avatar_id": [LOOK], "prompt": "Two friends meet."}
+    bodies: list[tuple[dict[str, Any], list[str]]] = [
+        (cinematic | {"references": [PORTRAIT, clip]}, ["references", "1"]),
+        ({"type": "studio", "scenes": [{"type": "video", "source": clip}]}, ["scenes", "0", "source"]),
+    ]
+    kept = (await upload(api, CLIP.read_bytes()))["asset_id"]
+    for body, place in bodies:
+        answer = await api.post(CREATE, json=body)
+        assert answer.status_code == 200, answer.text
+        asked = await asked_of(served, answer.json()["data"]["video_id"])
+        assert kept in [asset_id for path, asset_id in asked.assets if [*path] == [*place, "asset_id"]]
+    await render(served, clock)
+    videos = (await api.get(CREATE)).json()["data"]
+    assert [video["status"] for video in videos] == ["completed"] * 2
+    for body, param in (
+        (cinematic | {"references": [clip] * 4}, "references"),
+        (cinematic | {"references": [clip | {"media_type": "video/webm"}]}, "references.0.data"),
+        (IMAGE | {"image": clip}, "image.media_type"),
+    ):
+        assert error_of(await api.post(CREATE, json=body)) == (400, "invalid_parameter", param)
 
 
 async def test_a_bad_picture_is_refused_and_nothing_is_kept_of_it(
