@@ -19,8 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from uuid_utils.compat import uuid7
 
+from app.api.file_inputs import InlineAsset
 from app.api.file_types import MB, limit_for
-from app.api.requests import InlineAsset
 from app.api.upload_form import file_required
 from app.context import Context
 from app.errors import InvalidParameter, PayloadTooLarge

@@ -8,8 +8,8 @@ from typing import Any
 
 from app.api.asset_intake import own_asset, take_in_inline
 from app.api.avatar_requests import AvatarRequest, PhotoAvatar, PromptAvatar, TwinAvatar
+from app.api.file_inputs import AssetInput, InlineAsset, StoredAsset, UrlAsset
 from app.api.photo_intake import FETCH_SECONDS, usable_photo
-from app.api.requests import AssetInput, InlineAsset, StoredAsset, UrlAsset
 from app.api.video_looks import LookFacts, heygens_looks, own_looks, refuse
 from app.context import Context
 from app.errors import InvalidParameter, NotFound

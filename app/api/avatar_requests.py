@@ -8,13 +8,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from app.api.file_inputs import ImageInput, VideoInput
 from app.api.requests import (
     CallbackUrl,
     Identifier,
-    ImageInput,
     LookOptions,
     Name,
-    VideoInput,
     WireModel,
     broken,
     validate,
@@ -91,7 +90,7 @@ class ConsentRequest(WireModel):
     consent_video: VideoInput | None = None
 
 
-def parse_avatar(body: Mapping[str, Any]) -> AvatarRequest:
+def parse_avatar(body: Mapping[str, Any], *, allow_private: bool = False) -> AvatarRequest:
     """The request in `body`; an explicit null counts as omitted. Raises InvalidParameter."""
     wire = without_nulls(body)
     kind = wire.get("type")
@@ -102,7 +101,7 @@ def parse_avatar(body: Mapping[str, Any]) -> AvatarRequest:
         raise InvalidParameter(
             f"'type' must be one of {', '.join(repr(known) for known in KINDS)}.", param="type"
         )
-    return validate(KINDS[kind], wire | {"type": kind})
+    return validate(KINDS[kind], wire | {"type": kind}, allow_private=allow_private)
 
 
 def parse_change(body: Mapping[str, Any]) -> LookChange:
@@ -110,6 +109,6 @@ def parse_change(body: Mapping[str, Any]) -> LookChange:
     return validate(LookChange, without_nulls(body))
 
 
-def parse_consent(body: Mapping[str, Any]) -> ConsentRequest:
+def parse_consent(body: Mapping[str, Any], *, allow_private: bool = False) -> ConsentRequest:
     """The request in `body`. Raises InvalidParameter."""
-    return validate(ConsentRequest, without_nulls(body))
+    return validate(ConsentRequest, without_nulls(body), allow_private=allow_private)

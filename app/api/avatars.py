@@ -76,7 +76,10 @@ async def create_avatar(
     request: Request, ctx: ContextDep, caller: CallerDep, once: OnceDep, room: RoomDep
 ) -> Response:
     """Take in what a look is made of and queue its making; an equal one that lives is answered instead."""
-    body_hash, asked = await read_as(request, lambda body: (idempotency.hash_of(body), parse_avatar(body)))
+    private = ctx.terms.allow_private_destinations
+    body_hash, asked = await read_as(
+        request, lambda body: (idempotency.hash_of(body), parse_avatar(body, allow_private=private))
+    )
     replayed = await once.replay(ctx, caller, body_hash)
     if replayed is not None:
         return replayed

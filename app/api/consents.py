@@ -18,13 +18,13 @@ from app.api.answers import data_bytes
 from app.api.avatar_materials import own_footage
 from app.api.avatar_requests import ConsentRequest, parse_consent
 from app.api.dependencies import CallerDep, ContextDep
+from app.api.file_inputs import UrlAsset
 from app.api.groups import group_at_heygen
 from app.api.heygen_copies import at_heygen
 from app.api.idempotency import Once, OnceDep
 from app.api.json_body import read_as
 from app.api.look_views import group_view
 from app.api.openapi import creates
-from app.api.requests import UrlAsset
 from app.api.upstream import acting, connection_of, shown
 from app.context import Context
 from app.errors import NotFound, NotReady
@@ -43,7 +43,10 @@ async def ask_consent(
     group_id: str, request: Request, ctx: ContextDep, caller: CallerDep, once: OnceDep
 ) -> Response:
     """Ask for consent; the answer has the page where it is given, unless footage of it came along."""
-    body_hash, asked = await read_as(request, lambda body: (idempotency.hash_of(body), parse_consent(body)))
+    private = ctx.terms.allow_private_destinations
+    body_hash, asked = await read_as(
+        request, lambda body: (idempotency.hash_of(body), parse_consent(body, allow_private=private))
+    )
     replayed = await once.replay(ctx, caller, body_hash)
     if replayed is not None:
         return replayed

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from app.api.asset_intake import file_chunks, own_asset, take_in
-from app.api.requests import AssetInput, InlineAsset, StoredAsset, UrlAsset
+from app.api.file_inputs import AssetInput, InlineAsset, StoredAsset, UrlAsset
 from app.context import Context
 from app.errors import Fault, InvalidParameter, NotFound, Unavailable
 from app.models import Asset

@@ -8,8 +8,8 @@ from typing import Any
 
 from app import asset_copies
 from app.api.asset_intake import own_asset, take_in_inline
+from app.api.file_inputs import AssetInput, InlineAsset, StoredAsset, UrlAsset
 from app.api.heygen_copies import at_heygen
-from app.api.requests import AssetInput, InlineAsset, StoredAsset, UrlAsset
 from app.api.upstream import RETRY_SECONDS
 from app.context import Context
 from app.errors import InvalidParameter, NotFound, Unavailable

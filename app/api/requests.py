@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, Protocol, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -22,17 +20,14 @@ from pydantic import (
     GetJsonSchemaHandler,
     JsonValue,
     ValidationError,
-    ValidationInfo,
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from app.api.file_types import MB, TYPES, limit_for
 from app.errors import Fault, InvalidParameter
 
 MAX_FAULTS = 20  # told at once
 MAX_PATH = 200  # characters of a field's name in an answer
 MAX_METADATA = 16 * 1024
-STEP = MB  # characters of base64, a multiple of four
 
 
 class WireModel(BaseModel):
@@ -44,13 +39,20 @@ class WireModel(BaseModel):
 Wire = TypeVar("Wire", bound=WireModel)
 
 
-def validate(model: type[Wire], body: Mapping[str, Any], renamed: Mapping[str, str] | None = None) -> Wire:
+def validate(
+    model: type[Wire],
+    body: Mapping[str, Any],
+    renamed: Mapping[str, str] | None = None,
+    *,
+    allow_private: bool = False,
+) -> Wire:
     """`body` as a `model`, or InvalidParameter with all its faults.
 
-    `renamed` gives, for a field we moved before validation, the name under which the caller knows it.
+    `renamed` gives, for a field we moved before validation, the name under which the caller knows it; `allow_private`
+    lets files stand at http and private addresses.
     """
     try:
-        return model.model_validate(body)
+        return model.model_validate(body, context={"allow_private": allow_private})
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
     raise InvalidParameter.of([_fault(detail, body, renamed or {}) for detail in details[:MAX_FAULTS]])
@@ -120,7 +122,7 @@ def _without_control_characters(text: str) -> str:
     return text
 
 
-def _web_address(text: str) -> str:
+def web_address(text: str) -> str:
     """Form only; whether we may go there is for the guarded client to say."""
     try:
         parts = urlsplit(text)
@@ -152,37 +154,6 @@ def _small(metadata: dict[str, Any]) -> dict[str, Any]:
     return metadata
 
 
-def usual_type(media_type: Any) -> Any:
-    """The one name of a media type that has several; to be used as a validator."""
-    return TYPES.get(media_type.lower(), media_type) if isinstance(media_type, str) else media_type
-
-
-def _decoded(data: Any, info: ValidationInfo) -> Any:
-    """The bytes in standard base64, as many as a file of the declared type may have."""
-    limit = limit_for(info.data.get("media_type", ""))
-    if not isinstance(data, str):
-        raise broken("must be a string.")
-    if len(data) // 4 * 3 > limit + 2:
-        raise broken(f"must be at most {limit // MB} MB.")
-    try:
-        content = _whole(data)
-    except (binascii.Error, ValueError):
-        raise broken("must be standard base64, without line breaks or a data: prefix.") from None
-    if not content:
-        raise broken("must not be empty.")
-    if len(content) > limit:
-        raise broken(f"must be at most {limit // MB} MB.")
-    return content
-
-
-def _whole(data: str) -> bytes:
-    """What the base64 says, read in steps: nobody is answered while one is taken. Raises ValueError."""
-    if data.find("=", 0, -2) != -1:
-        raise ValueError("padding before the end")
-    steps = range(0, len(data), STEP)
-    return b"".join(base64.b64decode(data[start : start + STEP], validate=True) for start in steps)
-
-
 # HeyGen's clients send every number through a double: 1.0 is an integer.
 Integer = Annotated[int, BeforeValidator(_integral)]
 Identifier = Annotated[str, Field(min_length=1, max_length=255)]
@@ -194,52 +165,7 @@ Name = Annotated[
 Title = Annotated[
     str, Field(max_length=1_000, json_schema_extra=_ONE_LINE), AfterValidator(_without_control_characters)
 ]
-WebAddress = Annotated[str, Field(max_length=8_192), AfterValidator(_web_address)]  # presigned links are long
-CallbackUrl = Annotated[str, Field(max_length=2_048), AfterValidator(_web_address)]
-
-
-class UrlAsset(WireModel):
-    """A file that stands at a public address."""
-
-    type: Literal["url"]
-    url: WebAddress
-
-
-class StoredAsset(WireModel):
-    """A file uploaded before."""
-
-    type: Literal["asset_id"]
-    asset_id: Identifier
-
-
-class InlineAsset(WireModel):
-    """A file inside the request itself, of a type that will do in its place; `data` is decoded here."""
-
-    type: Literal["base64"]
-    media_type: Annotated[str, BeforeValidator(usual_type)]
-    data: Annotated[bytes, BeforeValidator(_decoded), Field(repr=False, json_schema_extra={"format": "byte"})]
-
-
-class InlineImage(InlineAsset):
-    media_type: Annotated[Literal["image/png", "image/jpeg"], BeforeValidator(usual_type)]
-
-
-class InlineVideo(InlineAsset):
-    media_type: Annotated[Literal["video/mp4", "video/webm"], BeforeValidator(usual_type)]
-
-
-class InlinePicture(InlineAsset):
-    """One that stands still, or one that moves."""
-
-    media_type: Annotated[
-        Literal["image/png", "image/jpeg", "video/mp4", "video/webm"], BeforeValidator(usual_type)
-    ]
-
-
-AssetInput = UrlAsset | StoredAsset | InlineAsset
-ImageInput = Annotated[UrlAsset | StoredAsset | InlineImage, Field(discriminator="type")]
-VideoInput = Annotated[UrlAsset | StoredAsset | InlineVideo, Field(discriminator="type")]
-PictureInput = Annotated[UrlAsset | StoredAsset | InlinePicture, Field(discriminator="type")]
+CallbackUrl = Annotated[str, Field(max_length=2_048), AfterValidator(web_address)]
 
 
 class LookOptions(WireModel):

@@ -12,16 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from app.api.requests import (
-    Between,
-    Identifier,
-    ImageInput,
-    Integer,
-    PictureInput,
-    VideoInput,
-    WireModel,
-    broken,
-)
+from app.api.file_inputs import ImageInput, PictureInput, VideoInput
+from app.api.requests import Between, Identifier, Integer, WireModel, broken
 from app.api.video_parts import (
     Color,
     ColorBackground,

@@ -59,10 +59,12 @@ async def create_video(
     request: Request, ctx: ContextDep, caller: CallerDep, once: OnceDep, room: RoomDep
 ) -> Response:
     """Accept a video for rendering."""
-    forward = ctx.terms.forward_fields
-    body_hash, wanted = await read_as(
-        request, lambda body: (hash_of(body), parse_video(body, forward_fields=forward))
+    parse = partial(
+        parse_video,
+        forward_fields=ctx.terms.forward_fields,
+        allow_private=ctx.terms.allow_private_destinations,
     )
+    body_hash, wanted = await read_as(request, lambda body: (hash_of(body), parse(body)))
     replayed = await once.replay(ctx, caller, body_hash)
     if replayed is not None:
         return replayed

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -60,10 +61,13 @@ async def design_voice(request: Request, ctx: ContextDep, caller: CallerDep, onc
 )
 async def clone_voice(request: Request, ctx: ContextDep, caller: CallerDep, once: OnceDep) -> Response:
     """A voice made of a recording; `GET /v3/voices/{id}` tells when it is complete."""
-    forward = ctx.terms.forward_fields
-    body_hash, (wanted, wire) = await read_as(
-        request, lambda body: (hash_of(body), parse(VoiceClone, body, forward))
+    read = partial(
+        parse,
+        VoiceClone,
+        forward_fields=ctx.terms.forward_fields,
+        allow_private=ctx.terms.allow_private_destinations,
     )
+    body_hash, (wanted, wire) = await read_as(request, lambda body: (hash_of(body), read(body)))
     del wire["audio"]  # it is told as HeyGen knows it, and may be large
 
     async def call(attempt: Attempt) -> Mapping[str, Any]:

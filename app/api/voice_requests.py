@@ -7,19 +7,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from app.api.requests import (
-    Between,
-    Identifier,
-    InlineAsset,
-    Integer,
-    StoredAsset,
-    UrlAsset,
-    WireModel,
-    broken,
-    usual_type,
-    validate,
-    without_nulls,
-)
+from app.api.file_inputs import InlineAsset, StoredAsset, UrlAsset, usual_type
+from app.api.requests import Between, Identifier, Integer, WireModel, broken, validate, without_nulls
 
 _Wire = TypeVar("_Wire", bound=WireModel)
 
@@ -69,7 +58,11 @@ class Speech(WireModel):
 
 
 def parse(
-    model: type[_Wire], body: Mapping[str, Any], forward_fields: frozenset[str]
+    model: type[_Wire],
+    body: Mapping[str, Any],
+    forward_fields: frozenset[str],
+    *,
+    allow_private: bool = False,
 ) -> tuple[_Wire, dict[str, Any]]:
     """The request in `body`, and HeyGen's own body; `forward_fields` are passed on unread. Raises InvalidParameter."""
     wire = without_nulls(body)
@@ -77,4 +70,4 @@ def parse(
         key: value for key, value in wire.items() if key in forward_fields and key not in model.model_fields
     }
     known = {key: value for key, value in wire.items() if key not in forwarded}
-    return validate(model, known), wire
+    return validate(model, known, allow_private=allow_private), wire

@@ -17,8 +17,8 @@ from app.api.avatar_requests import (
     parse_change,
     parse_consent,
 )
+from app.api.file_inputs import InlineAsset, StoredAsset, UrlAsset
 from app.api.file_types import MB
-from app.api.requests import InlineAsset, StoredAsset, UrlAsset
 from app.errors import ApiError, InvalidParameter
 
 URL = {"type": "url", "url": "https://example.com/portrait.jpg"}

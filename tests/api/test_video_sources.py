@@ -2,10 +2,12 @@
 
 import base64
 import io
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import httpx
+import pytest
 from PIL import Image
 from sqlalchemy import select
 from sqlmodel import col
@@ -29,7 +31,7 @@ from tests.api.callers import (
     render,
 )
 from tests.clocks import ManualClock
-from tests.services import run_worker
+from tests.services import run_worker, serving
 
 CREATE = "/v3/videos"
 CLIP = ASSETS / "clip.mp4"
@@ -221,6 +223,42 @@ async def test_files_of_ours_are_translated_where_they_are_named_and_must_fit(
         ("watermark", "image", "asset_id"): photo,
     }
     assert asked.body["watermark"] == {"image": {"type": "asset_id", "asset_id": photo}, "scale": 0.5}
+
+
+INSIDE = {"type": "url", "url": "https://10.0.0.1/x.mp4"}
+SILENT = {key: value for key, value in VIDEO.items() if key not in {"script", "voice_id"}}
+NAMED: list[tuple[str, dict[str, Any], str]] = [
+    (CREATE, SILENT | {"audio_url": "https://10.0.0.1/x.mp3"}, "audio_url"),
+    (CREATE, VIDEO | {"background": {"type": "image", "url": "http://10.0.0.1/x.png"}}, "background.url"),
+    (CREATE, VIDEO | {"watermark": {"image": INSIDE}}, "watermark.image.url"),
+    (CREATE, IMAGE | {"image": INSIDE}, "image.url"),
+    (CREATE, {**IMAGE, "type": "avatar", "image_url": "https://10.0.0.1/x.png"}, "image_url"),
+    (
+        CREATE,
+        {"type": "cinematic_avatar", "avatar_id": [LOOK], "prompt": "Hi.", "references": [INSIDE]},
+        "references.0.url",
+    ),
+    (CREATE, {"type": "studio", "scenes": [{"type": "video", "source": INSIDE}]}, "scenes.0.source.url"),
+    (f"{CREATE}/batches", {"videos": [IMAGE | {"image": INSIDE}]}, "videos.0.image.url"),
+    ("/v3/avatars", {"type": "digital_twin", "name": "Sarah", "file": INSIDE}, "file.url"),
+    ("/v3/avatars", {"type": "photo", "name": "Sarah", "file": INSIDE}, "file.url"),
+    ("/v3/avatars/g1/consent", {"consent_video": INSIDE}, "consent_video.url"),
+    ("/v3/voices/clone", {"voice_name": "Mine", "audio": INSIDE}, "audio.url"),
+]
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"])
+async def test_a_file_that_heygen_would_not_fetch_is_refused_at_once_wherever_it_is_named(
+    context: Context, account: Account, simulator: Simulator
+) -> None:
+    terms = replace(context.terms, allow_private_destinations=False)
+    async with (
+        serving(replace(context, terms=terms)) as served,
+        caller(served, account, "strict", account_wide=True) as strict,
+    ):
+        for path, body, param in NAMED:
+            assert error_of(await strict.post(path, json=body)) == (400, "invalid_parameter", param)
+    assert simulator.requests("POST") == []
 
 
 async def test_files_that_only_heygen_knows_are_passed_on_for_who_sees_the_account(
