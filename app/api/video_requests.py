@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from app.api.requests import AssetInput, InlineAsset, StoredAsset, VideoOptions, validate, without_nulls
+from app.api.file_inputs import AssetInput, InlineAsset, StoredAsset
+from app.api.requests import VideoOptions, validate, without_nulls
 from app.api.video_bodies import (
     KINDS,
     AnyVideo,
@@ -71,14 +72,16 @@ class VideoRequest:
     inline: tuple[tuple[str, InlineAsset], ...] = field(repr=False)
 
 
-def parse_video(body: Mapping[str, Any], *, forward_fields: frozenset[str] = frozenset()) -> VideoRequest:
+def parse_video(
+    body: Mapping[str, Any], *, forward_fields: frozenset[str] = frozenset(), allow_private: bool = False
+) -> VideoRequest:
     """The request in `body`; `forward_fields` are unknown keys to pass on verbatim. Raises InvalidParameter."""
     known = set(VISUAL_SOURCES).union(*(model.model_fields for model in KINDS.values()))
     forwarded = {key: value for key, value in body.items() if key in forward_fields and key not in known}
     wire, renamed = _modern(
         without_nulls({key: value for key, value in body.items() if key not in forwarded})
     )
-    video: AnyVideo = validate(KINDS[wire["type"]], wire, renamed)
+    video: AnyVideo = validate(KINDS[wire["type"]], wire, renamed, allow_private=allow_private)
     faults = list(conflicts(video))
     if faults:
         raise InvalidParameter.of(faults)

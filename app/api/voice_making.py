@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -19,7 +20,7 @@ from app.api.answers import data_bytes
 from app.api.dependencies import CallerDep, ContextDep
 from app.api.heygen_copies import naming
 from app.api.idempotency import OnceDep, hash_of
-from app.api.json_body import read_json
+from app.api.json_body import read_as, read_json
 from app.api.openapi import creates
 from app.api.paid_calls import Attempt, pay_once
 from app.api.recordings import bring_recording, heygen_source
@@ -60,8 +61,14 @@ async def design_voice(request: Request, ctx: ContextDep, caller: CallerDep, onc
 )
 async def clone_voice(request: Request, ctx: ContextDep, caller: CallerDep, once: OnceDep) -> Response:
     """A voice made of a recording; `GET /v3/voices/{id}` tells when it is complete."""
-    body = await read_json(request)
-    wanted, wire = parse(VoiceClone, body, ctx.terms.forward_fields)
+    read = partial(
+        parse,
+        VoiceClone,
+        forward_fields=ctx.terms.forward_fields,
+        allow_private=ctx.terms.allow_private_destinations,
+    )
+    body_hash, (wanted, wire) = await read_as(request, lambda body: (hash_of(body), read(body)))
+    del wire["audio"]  # it is told as HeyGen knows it, and may be large
 
     async def call(attempt: Attempt) -> Mapping[str, Any]:
         recording = await bring_recording(ctx, caller, wanted.audio)
@@ -74,7 +81,7 @@ async def clone_voice(request: Request, ctx: ContextDep, caller: CallerDep, once
         await grants.own(session, caller, GrantKind.VOICE, [voice_id], ctx.clock.now())
         return voice_id, data_bytes(dict(found))
 
-    return await pay_once(ctx, caller, once, hash_of(body), call, keep)
+    return await pay_once(ctx, caller, once, body_hash, call, keep)
 
 
 @router.post(

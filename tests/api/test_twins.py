@@ -105,6 +105,25 @@ async def test_what_an_avatar_is_made_of_is_checked_before_it_is_stored(
             assert error_of(await wish(other, **fields)) == refused
 
 
+async def test_footage_may_come_inside_the_request(
+    api: httpx.AsyncClient, served: Context, clock: ManualClock, simulator: Simulator
+) -> None:
+    said = inline(FOOTAGE, "video/webm")
+    assert error_of(await wish(api, type="digital_twin", file=said)) == (
+        400,
+        "invalid_parameter",
+        "file.data",
+    )
+    look = await made(api, type="digital_twin", file=inline(FOOTAGE, "video/mp4"))
+    assert (await twin(api))["id"] == look["id"], "the same footage, uploaded"
+    await make(served, clock)
+    consent = f"{AVATARS}/{look['group_id']}/consent"
+    words = {"consent_video": inline(FOOTAGE + b"yes", "video/mp4")}
+    answer = await api.post(consent, json=words)
+    assert answer.json()["data"]["avatar_group"]["consent_status"] == "approved", answer.text
+    assert len(simulator.requests("POST", "/v3/assets")) == 2
+
+
 async def test_a_twin_waits_for_consent_for_days_and_holds_up_nobody(
     api: httpx.AsyncClient, served: Context, clock: ManualClock, simulator: Simulator, account: Account
 ) -> None:
