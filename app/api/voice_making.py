@@ -6,7 +6,7 @@ What a tenant clones, and what is designed for it, is its own: no other tenant s
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -49,7 +49,7 @@ async def design_voice(request: Request, ctx: ContextDep, caller: CallerDep, onc
         return {"told": {**found, "voices": [shown(voice) for voice in visible]}, "made": made}
 
     async def keep(found: Mapping[str, Any], session: AsyncSession) -> tuple[str, bytes]:
-        await grants.own(session, caller, GrantKind.VOICE, found["made"], ctx.clock.now())
+        await _own(ctx, session, caller, found["made"])
         return "design", data_bytes(found["told"])
 
     return await pay_once(ctx, caller, once, hash_of(body), call, keep)
@@ -76,7 +76,7 @@ async def clone_voice(request: Request, ctx: ContextDep, caller: CallerDep, once
 
     async def keep(found: Mapping[str, Any], session: AsyncSession) -> tuple[str, bytes]:
         voice_id = str(found["voice_clone_id"])
-        await grants.own(session, caller, GrantKind.VOICE, [voice_id], ctx.clock.now())
+        await _own(ctx, session, caller, [voice_id])
         return voice_id, data_bytes(dict(found))
 
     return await pay_once(ctx, caller, once, hash_of(body), call, keep)
@@ -99,6 +99,13 @@ async def speak(request: Request, ctx: ContextDep, caller: CallerDep, once: Once
         return "speech", data_bytes(dict(found))
 
     return await pay_once(ctx, caller, once, hash_of(body), call, keep)
+
+
+async def _own(ctx: Context, session: AsyncSession, caller: Caller, voice_ids: Sequence[str]) -> None:
+    """What was made just now is the caller's, and is seen at once."""
+    await grants.own(session, caller, GrantKind.VOICE, voice_ids, ctx.clock.now())
+    for voice_id in voice_ids:
+        connection_of(ctx, caller).catalog.forget("voice", voice_id)
 
 
 async def _post(

@@ -116,6 +116,7 @@ async def test_a_clone_is_followed_spoken_with_and_deleted_by_its_tenant_and_nob
     for answer in (await narrow.get(f"/v3/voices/{voice_id}"), await narrow.delete(f"/v3/voices/{voice_id}")):
         assert error_of(answer) == (404, "voice_not_found", None)
     assert (await api.delete(f"/v3/voices/{accounts_own}")).status_code == 200
+    assert await private(api) == []
     assert error_of(await api.delete(f"/v3/voices/{VOICE}"))[:2] == (403, "forbidden")
     assert error_of(await narrow.delete(f"/v3/voices/{VOICE}"))[:2] == (404, "voice_not_found")
 
@@ -310,6 +311,7 @@ async def test_a_design_shows_public_voices_and_the_tenants_own_alone(
     found = [voice["voice_id"] for voice in answer.json()["data"]["voices"]]
     assert own in found
     assert theirs not in found, "HeyGen found it, too"
+    assert await private(narrow) == [own]
     made = (await narrow.post(DESIGN, json={"prompt": "[[design_new]] Warm."})).json()["data"]["voices"]
     new = next(voice["voice_id"] for voice in made if voice["type"] == "private" and voice["voice_id"] != own)
     assert set(await private(narrow)) == {own, new}
