@@ -23,7 +23,7 @@ class Subject(Protocol):
     callback_url: str | None
 
 
-def success(job: Job, url: str | None) -> tuple[str, bytes]:
+def success(job: Job, url: str | None, gif_url: str | None) -> tuple[str, bytes]:
     """HeyGen's event of a finished job (developers.heygen.com/docs/webhook-events), as type and bytes."""
     if job.kind == "look":
         return _event(job, "success", {"avatar_id": job.id, "callback_id": job.callback_id})
@@ -33,7 +33,7 @@ def success(job: Job, url: str | None) -> tuple[str, bytes]:
         {
             "video_id": job.id,
             "url": url,
-            "gif_download_url": None,
+            "gif_download_url": gif_url,
             "video_page_url": None,
             "video_share_page_url": None,
             "folder_id": job.folder_id,
