@@ -6,7 +6,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from app.api.requests import AssetInput, InlineAsset, StoredAsset, VideoOptions, validate, without_nulls
+from app.api.requests import (
+    AssetInput,
+    InlineAsset,
+    StoredAsset,
+    VideoOptions,
+    naming,
+    validate,
+    without_nulls,
+)
 from app.api.video_bodies import (
     KINDS,
     AnyVideo,
@@ -52,7 +60,7 @@ class VideoRequest:
 
     `upstream` is HeyGen's body without title and callback fields. Paths in it are dotted ("scenes.3.source"). `inline`
     are the pictures taken out of it, which become assets before it can be sent; `image` is the picture of an image
-    video, wherever it comes from.
+    video, wherever it comes from. `renamed` is for `naming`.
     """
 
     type: Literal["avatar", "image", "cinematic_avatar", "studio"]
@@ -69,6 +77,7 @@ class VideoRequest:
     voices: tuple[Named, ...]
     assets: tuple[NamedFile, ...]
     inline: tuple[tuple[str, InlineAsset], ...] = field(repr=False)
+    renamed: Mapping[str, str] = field(compare=False)
 
 
 def parse_video(body: Mapping[str, Any], *, forward_fields: frozenset[str] = frozenset()) -> VideoRequest:
@@ -78,7 +87,8 @@ def parse_video(body: Mapping[str, Any], *, forward_fields: frozenset[str] = fro
     wire, renamed = _modern(
         without_nulls({key: value for key, value in body.items() if key not in forwarded})
     )
-    video: AnyVideo = validate(KINDS[wire["type"]], wire, renamed)
+    with naming(renamed):
+        video: AnyVideo = validate(KINDS[wire["type"]], wire)
     faults = list(conflicts(video))
     if faults:
         raise InvalidParameter.of(faults)
@@ -102,6 +112,7 @@ def parse_video(body: Mapping[str, Any], *, forward_fields: frozenset[str] = fro
         ),
         assets=tuple(_assets(video, speaking, files)),
         inline=inline,
+        renamed=renamed,
     )
 
 
