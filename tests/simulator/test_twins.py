@@ -53,7 +53,7 @@ async def test_each_prompt_gets_a_portrait_of_its_own(api: Api, clock: Clock) ->
         ({"type": "prompt", "prompt": "x" * 1001}, "prompt"),
         ({"type": "prompt", "prompt": "x", "reference_images": [{"type": "url"}] * 4}, "reference_images"),
         ({"type": "prompt", "prompt": "x", "file": {"type": "asset_id", "asset_id": "a"}}, "file"),
-        ({"type": "digital_twin"}, "file"),
+        ({"type": "digital_twin"}, "files"),
         ({"type": "video"}, "type"),
     ],
 )
