@@ -69,8 +69,13 @@ async def clone_voice(request: Request, ctx: ContextDep, caller: CallerDep, once
         try:
             return await _post(ctx, caller, "/v3/voices/clone", wire | {"audio": source}, attempt)
         except Missing as error:
-            if recording is None or error.code != "asset_not_found":
+            if error.code != "asset_not_found":
                 raise
+            if recording is None:  # an id of HeyGen's own, or what an URL led to
+                param = f"audio.{wanted.audio.type}"
+                raise NotFound(
+                    error.message or "Recording not found", code=error.code, param=param
+                ) from error
             await forget_copy(ctx, caller, recording)
             raise NotReady("HeyGen does not have the recording yet.", retry_after=RETRY_SECONDS) from error
 

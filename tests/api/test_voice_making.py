@@ -238,9 +238,13 @@ async def test_what_is_wrong_is_named_and_costs_nothing(
     source = {"type": "asset_id", "asset_id": photo}
     answer = await narrow.post(CLONE, json={"voice_name": "Mine", "audio": source})
     assert error_of(answer) == (400, "invalid_parameter", "audio.asset_id")
+    for who in (narrow, api):
+        source = {"type": "asset_id", "asset_id": "nope"}
+        answer = await who.post(CLONE, json={"voice_name": "Mine", "audio": source})
+        assert error_of(answer) == (404, "asset_not_found", "audio.asset_id")
     missing = await narrow.post(SPEECH, json=SAY | {"voice_id": "f" * 32})
     assert error_of(missing) == (404, "voice_not_found", "voice_id")
-    assert simulator.requests("POST") == []
+    assert len(simulator.requests("POST")) == 1, "who sees the account may mean a recording of HeyGen's own"
 
 
 async def test_speech_answers_a_playable_file_and_is_paid_once_for_its_key(
