@@ -321,6 +321,8 @@ async def test_a_design_shows_public_voices_and_the_tenants_own_alone(
     assert set(await private(narrow)) == {own, new}
     assert await private(api) == [theirs]
     assert (await narrow.post(SPEECH, json=SAY | {"voice_id": new})).status_code == 200
+    later = await narrow.post(DESIGN, json={"prompt": "Warm and low.", "seed": 2**31})
+    assert later.json()["data"] == {"voices": [], "seed": 2**31}, "there is no end to them"
     refused = await narrow.post(DESIGN, json={"prompt": "Warm.", "gender": "other"})
     assert error_of(refused) == (400, "invalid_parameter", "gender")
 
