@@ -78,10 +78,14 @@ class ConsentOwed:
 
 @dataclass(frozen=True)
 class Completed:
-    """Done, and its link answers. `result` is what HeyGen told of it; links are not kept, they expire."""
+    """Done, and its link answers. `result` is what HeyGen told of it; links are not kept, they expire.
+
+    The URLs are the links of ours that the caller's webhook names.
+    """
 
     result: dict[str, Any] = field(hash=False)
-    url: str | None = None  # the link of ours that the caller's webhook names
+    url: str | None = None
+    gif_url: str | None = None
     heygen_group_id: str | None = None
     heygen_name: str | None = None  # what HeyGen calls a look
 
@@ -292,7 +296,7 @@ async def _end(session: AsyncSession, job: Job, fact: Fact, event: Event, by: By
     await session.refresh(job)
     match fact:
         case Completed():
-            event.type, event.body = outbox.success(job, fact.url)
+            event.type, event.body = outbox.success(job, fact.url, fact.gif_url)
         case _:
             event.type, event.body = outbox.failure(job, job.failure_code or "failed", job.failure_message)
     await session.flush()

@@ -101,6 +101,9 @@ def parse_avatar(body: Mapping[str, Any], *, allow_private: bool = False) -> Ava
         raise InvalidParameter(
             f"'type' must be one of {', '.join(repr(known) for known in KINDS)}.", param="type"
         )
+    if "file" in KINDS[kind].model_fields and "file" not in wire:
+        # HeyGen's words, and its name for the field.
+        raise InvalidParameter("At least one file source is required: provide 'file'.", param="files")
     return validate(KINDS[kind], wire | {"type": kind}, allow_private=allow_private)
 
 

@@ -47,7 +47,7 @@ async def at_heygen(ctx: Context, caller: Caller, asset: Asset) -> str:
 
 
 @asynccontextmanager
-async def naming(ctx: Context, caller: Caller, asset: Asset | None) -> AsyncIterator[None]:
+async def naming_copy(ctx: Context, caller: Caller, asset: Asset | None) -> AsyncIterator[None]:
     """A call that names the file: where HeyGen does not know it, it goes up again at the next one. Raises NotReady.
 
     What went up lately stays: that is a lag.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator
 from starlette.responses import Response
 
 from app import grants
@@ -28,11 +28,17 @@ router = APIRouter()
 Ownership = Literal["public", "private"]
 
 
+OLDER_TYPES = {"video_avatar": "digital_twin"}
+
+
 class LookFilter(BaseModel):
-    """Which looks; HeyGen's names."""
+    """Which looks; HeyGen's names, older ones too."""
 
     group_id: str | None = None
-    avatar_type: Literal["studio_avatar", "digital_twin", "photo_avatar"] | None = None
+    avatar_type: Annotated[
+        Literal["studio_avatar", "digital_twin", "photo_avatar"] | None,
+        BeforeValidator(lambda name: OLDER_TYPES.get(name, name)),
+    ] = None
     ownership: Ownership | None = None
     limit: Limit50 = None
     token: str | None = None

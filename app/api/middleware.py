@@ -15,6 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.answers import answer_error, error_answer
@@ -44,6 +45,7 @@ RETRY_SECONDS = 5
 NO_ROOM = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ESTALE}
 )
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 CLIENT_CLOSED_REQUEST = 499  # in the log only: nobody is there to be told
 
 
@@ -202,11 +204,21 @@ def _from_framework(error: HTTPException, request: Request) -> ApiError:
         return _unknown_path(request.scope["path"])
     if error.status_code == MethodNotAllowed.status:
         message = f"{shown(request.method)} is not served on this path."
-        return MethodNotAllowed(message, headers=error.headers)
+        return MethodNotAllowed(message, headers={"Allow": ", ".join(_served(request))})
     fallback = InternalError if error.status_code >= 500 else InvalidParameter
     ours = _BY_STATUS.get(error.status_code, fallback)(str(error.detail))
     ours.headers.update(error.headers or {})
     return ours
+
+
+def _served(request: Request) -> list[str]:
+    """Every method of the resource (RFC 9110 §15.5.6): the framework knows only those of one of its routes."""
+    routes: list[BaseRoute] = request.app.routes
+    return [
+        method
+        for method in METHODS
+        if any(route.matches({**request.scope, "method": method})[0] == Match.FULL for route in routes)
+    ]
 
 
 def _unknown_path(path: str) -> NotFound:

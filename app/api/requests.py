@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -23,7 +24,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from app.errors import Fault, InvalidParameter
+from app.errors import ApiError, Fault, InvalidParameter
 
 MAX_FAULTS = 20  # told at once
 MAX_PATH = 200  # characters of a field's name in an answer
@@ -39,23 +40,28 @@ class WireModel(BaseModel):
 Wire = TypeVar("Wire", bound=WireModel)
 
 
-def validate(
-    model: type[Wire],
-    body: Mapping[str, Any],
-    renamed: Mapping[str, str] | None = None,
-    *,
-    allow_private: bool = False,
-) -> Wire:
+def validate(model: type[Wire], body: Mapping[str, Any], *, allow_private: bool = False) -> Wire:
     """`body` as a `model`, or InvalidParameter with all its faults.
 
-    `renamed` gives, for a field we moved before validation, the name under which the caller knows it; `allow_private`
-    lets files stand at http and private addresses.
+    `allow_private` lets files stand at http and private addresses.
     """
     try:
         return model.model_validate(body, context={"allow_private": allow_private})
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
-    raise InvalidParameter.of([_fault(detail, body, renamed or {}) for detail in details[:MAX_FAULTS]])
+    raise InvalidParameter.of([_fault(detail, body) for detail in details[:MAX_FAULTS]])
+
+
+@contextmanager
+def naming(renamed: Mapping[str, str]) -> Iterator[None]:
+    """Let errors name a field as its caller does: `renamed` has those names, by where we moved the fields to."""
+    try:
+        yield
+    except ApiError as error:
+        told = _renamed(Fault(error.message, error.param), renamed)
+        error.message, error.param = told.message, told.path
+        error.errors = tuple(_renamed(fault, renamed) for fault in error.errors)
+        raise
 
 
 class SeveralErrors(Protocol):
@@ -67,7 +73,7 @@ class SeveralErrors(Protocol):
 def faults_in(error: SeveralErrors) -> list[Fault]:
     """FastAPI's complaints about query, path and headers; their first step says only which of these it is."""
     details = list(error.errors())[:MAX_FAULTS]
-    return [_fault({**detail, "loc": detail["loc"][1:]}, {}, {}) for detail in details]
+    return [_fault({**detail, "loc": detail["loc"][1:]}, {}) for detail in details]
 
 
 def without_nulls(value: Any, verbatim: frozenset[str] = frozenset({"metadata"})) -> Any:
@@ -218,12 +224,19 @@ _RULES = {
 }
 
 
-def _fault(detail: Mapping[str, Any], body: Mapping[str, Any], renamed: Mapping[str, str]) -> Fault:
+def _renamed(fault: Fault, renamed: Mapping[str, str]) -> Fault:
+    name = renamed.get(fault.path or "")
+    if name is None:
+        return fault
+    return replace(fault, path=name, message=fault.message.replace(f"'{fault.path}'", f"'{name}'"))
+
+
+def _fault(detail: Mapping[str, Any], body: Mapping[str, Any]) -> Fault:
     kind, context = detail["type"], detail.get("ctx") or {}
     path = "" if kind == "json_invalid" else _dotted(detail["loc"], body)
     if kind.startswith("union_tag"):
         path = f"{path}.{context['discriminator'].strip(chr(39))}"
-    path = renamed.get(path, path)[:MAX_PATH]
+    path = path[:MAX_PATH]
     rule = detail["msg"] if kind == "rule" else _RULES.get(kind, "is not valid.").format(**context)
     if kind == "string_too_short" and context["min_length"] == 1:
         rule = "must not be empty."

@@ -13,6 +13,7 @@ from sqlmodel import col
 
 from app.api.asset_intake import INCOMPLETE, take_in_inline
 from app.api.photo_intake import bring_photo
+from app.api.requests import naming
 from app.api.video_bodies import MOST_IMAGES, MOST_VIDEOS
 from app.api.video_requests import NamedFile, VideoRequest
 from app.context import Context
@@ -49,19 +50,23 @@ async def find_announced(session: AsyncSession, caller: Caller, asset_ids: Itera
 
 def own_places(caller: Caller, request: VideoRequest, assets: Assets, announced: frozenset[str]) -> Places:
     """Where in the body assets of ours stand; raises NotFound, and InvalidParameter for the wrong kind of file."""
-    ours = []
-    for named in request.assets:
-        asset = assets.get(named.id)
-        if named.id in announced and (asset is None or asset.deleted_at is not None):
-            raise InvalidParameter(INCOMPLETE, code="asset_not_available", param=named.path)
-        if asset is None and caller.account_wide:
-            continue  # HeyGen may know it
-        if asset is None or asset.tenant_id != caller.tenant_id or asset.deleted_at is not None:
-            raise NotFound.asset(named.id, param=named.path)
-        _check_kind(named, asset)
-        ours.append((tuple(named.path.split(".")), asset.id))
+    with naming(request.renamed):
+        found = [(named, _asset_at(caller, named, assets, announced)) for named in request.assets]
     _check_references(request, assets)
-    return tuple(ours)
+    return tuple((tuple(named.path.split(".")), asset.id) for named, asset in found if asset is not None)
+
+
+def _asset_at(caller: Caller, named: NamedFile, assets: Assets, announced: frozenset[str]) -> Asset | None:
+    """The asset of ours, of the right kind; None where only HeyGen may know it."""
+    asset = assets.get(named.id)
+    if named.id in announced and (asset is None or asset.deleted_at is not None):
+        raise InvalidParameter(INCOMPLETE, code="asset_not_available", param=named.path)
+    if asset is None and caller.account_wide:
+        return None
+    if asset is None or asset.tenant_id != caller.tenant_id or asset.deleted_at is not None:
+        raise NotFound.asset(named.id, param=named.path)
+    _check_kind(named, asset)
+    return asset
 
 
 def _check_kind(named: NamedFile, asset: Asset) -> None:
@@ -99,7 +104,8 @@ async def bring_files(
     """The body with assets in the place of the picture that came as URL, and of the files inside the request."""
     body, brought = copy.deepcopy(body), []
     if request.image is not None:
-        photo_id = await bring_photo(ctx, caller, request.image, "image")
+        with naming(request.renamed):
+            photo_id = await bring_photo(ctx, caller, request.image, "image")
         if photo_id is not None:
             brought.append(("image", photo_id))
     for path, file in request.inline:

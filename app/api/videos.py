@@ -178,3 +178,4 @@ async def _delete_at_heygen(ctx: Context, caller: Caller, video_id: str) -> None
     with reading(NotFound.video(video_id)):
         connection = connection_of(ctx, caller)
         await connection.catalog.through_gate(lambda: connection.heygen.delete_video(video_id))
+    connection.catalog.forget("video", video_id)

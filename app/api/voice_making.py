@@ -6,7 +6,7 @@ What a tenant clones, and what is designed for it, is its own: no other tenant s
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ from app import grants
 from app.api import answer_schemas
 from app.api.answers import data_bytes
 from app.api.dependencies import CallerDep, ContextDep
-from app.api.heygen_copies import naming
+from app.api.heygen_copies import naming_copy
 from app.api.idempotency import OnceDep, hash_of
 from app.api.json_body import read_as, read_json
 from app.api.openapi import creates
@@ -29,6 +29,7 @@ from app.api.voice_requests import Speech, VoiceClone, VoiceDesign, parse
 from app.api.voice_rights import readable, shown_of
 from app.context import Context
 from app.errors import NotFound
+from app.heygen.errors import Missing
 from app.models import GrantKind
 from app.tenancy import Caller
 
@@ -50,7 +51,7 @@ async def design_voice(request: Request, ctx: ContextDep, caller: CallerDep, onc
         return {"told": {**found, "voices": [shown(voice) for voice in visible]}, "made": made}
 
     async def keep(found: Mapping[str, Any], session: AsyncSession) -> tuple[str, bytes]:
-        await grants.own(session, caller, GrantKind.VOICE, found["made"], ctx.clock.now())
+        await _own(ctx, session, caller, found["made"])
         return "design", data_bytes(found["told"])
 
     return await pay_once(ctx, caller, once, hash_of(body), call, keep)
@@ -73,12 +74,19 @@ async def clone_voice(request: Request, ctx: ContextDep, caller: CallerDep, once
     async def call(attempt: Attempt) -> Mapping[str, Any]:
         recording = await bring_recording(ctx, caller, wanted.audio)
         source = await heygen_source(ctx, caller, wanted.audio, recording)
-        async with naming(ctx, caller, recording):
-            return await _post(ctx, caller, "/v3/voices/clone", wire | {"audio": source}, attempt)
+        try:
+            async with naming_copy(ctx, caller, recording):
+                return await _post(ctx, caller, "/v3/voices/clone", wire | {"audio": source}, attempt)
+        except Missing as error:
+            if error.code != "asset_not_found":
+                raise
+            # An id of HeyGen's own, or what an URL led to.
+            param = f"audio.{wanted.audio.type}"
+            raise NotFound(error.message or "Recording not found", code=error.code, param=param) from error
 
     async def keep(found: Mapping[str, Any], session: AsyncSession) -> tuple[str, bytes]:
         voice_id = str(found["voice_clone_id"])
-        await grants.own(session, caller, GrantKind.VOICE, [voice_id], ctx.clock.now())
+        await _own(ctx, session, caller, [voice_id])
         return voice_id, data_bytes(dict(found))
 
     return await pay_once(ctx, caller, once, body_hash, call, keep)
@@ -101,6 +109,13 @@ async def speak(request: Request, ctx: ContextDep, caller: CallerDep, once: Once
         return "speech", data_bytes(dict(found))
 
     return await pay_once(ctx, caller, once, hash_of(body), call, keep)
+
+
+async def _own(ctx: Context, session: AsyncSession, caller: Caller, voice_ids: Sequence[str]) -> None:
+    """What was made just now is the caller's, and is seen at once."""
+    await grants.own(session, caller, GrantKind.VOICE, voice_ids, ctx.clock.now())
+    for voice_id in voice_ids:
+        connection_of(ctx, caller).catalog.forget("voice", voice_id)
 
 
 async def _post(

@@ -28,7 +28,7 @@ class VoiceDesign(WireModel):
     prompt: Annotated[str, Field(min_length=1, max_length=1_000), AfterValidator(_spoken)]
     gender: Word | None = None
     locale: Word | None = None
-    seed: Annotated[Integer, Field(ge=0, le=2**31 - 1)] | None = None
+    seed: Annotated[Integer, Field(ge=0)] | None = None
 
 
 class InlineRecording(InlineAsset):

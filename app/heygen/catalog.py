@@ -161,8 +161,14 @@ class Catalog:
         self._keep(("video", video.id), video, PRIVATE_FRESH, timedelta())
 
     def forget(self, kind: str, heygen_id: str) -> None:
-        """Read a thing anew that was just changed: kind is look, group, voice, video or asset."""
+        """Read a thing anew that was just made or changed: kind is look, group, voice, video or asset.
+
+        And with it all that is private, or was missing: lists, groups and their looks tell of it, too.
+        """
+        # By name as well: of a designed voice HeyGen does not tell that it is private.
         self._entries.pop((kind, heygen_id), None)
+        for key in [key for key, entry in self._entries.items() if entry.stale_until < entry.fresh_until]:
+            del self._entries[key]
 
     async def aclose(self) -> None:
         """Stop the reads that are under way."""

@@ -163,7 +163,7 @@ class Background(Body):
 class Caption(Body):
     """Subtitles beside the video, and burned in where a style is named."""
 
-    file_format: Literal["srt"]
+    file_format: Literal["srt"] | None = None
     style: Literal["default"] | None = None
 
 

@@ -24,7 +24,7 @@ from app.simulator.captions import captions
 from app.simulator.espeak import Samples
 from app.simulator.filming import FilmError, FilmRequest, half_done
 from app.simulator.pictures import Scene
-from app.simulator.speech import LONGEST, ONLY, Speech, levels, listen, speak
+from app.simulator.speech import LONGEST, LONGEST_RECORDING, ONLY, Speech, levels, listen, speak
 
 SHORTEST = 1.0  # seconds, for a script that says nothing
 SIDES = (16, 3840)
@@ -89,7 +89,7 @@ class _Take:
 
 def _speech(request: FilmRequest) -> Speech:
     if request.audio is not None:
-        return listen(request.audio)
+        return listen(request.audio, longest=LONGEST_RECORDING)
     if request.clip is not None and request.script is None:
         return _sound_of(request.clip, request.volume)
     if request.seconds is not None and request.script is None:

@@ -21,6 +21,7 @@ Levels = NDArray[np.float64]
 
 # A simulated film of more than half an hour helps nobody and takes memory.
 LONGEST = 1800.0
+LONGEST_RECORDING = 600.0  # HeyGen's own limit
 # A playlist would have the decoder open other files and addresses, named by whoever sent it.
 ONLY = {"format_whitelist": "wav,mp3,mov,mp4,matroska,webm,ogg,flac,aac,aiff", "protocol_whitelist": "file"}
 PAUSE_DEFAULT, PAUSE_LONGEST = 0.5, 10.0
@@ -100,8 +101,8 @@ def speak(script: str, speed: float = 1.0, pitch: float = 0.0, locale: str | Non
     return Speech(np.concatenate([*parts, np.zeros(0, np.int16)]), engine.rate, tuple(words))
 
 
-def listen(path: Path, rate: int = 44100) -> Speech:
-    """The first audio track of a file, as mono. Raises FilmError where there is none."""
+def listen(path: Path, rate: int = 44100, longest: float = LONGEST) -> Speech:
+    """The first audio track of a file, as mono. Raises FilmError where there is none, or more than `longest` seconds."""
     parts: list[Samples] = []
     resampler = AudioResampler(format="s16", layout="mono", rate=rate)
     length = 0
@@ -113,8 +114,8 @@ def listen(path: Path, rate: int = 44100) -> Speech:
                 samples = frame.to_ndarray().reshape(-1).astype(np.int16, copy=False)
                 parts.append(samples)
                 length += len(samples)
-                if length > LONGEST * rate:
-                    raise FilmError(f"the audio is longer than {LONGEST:.0f} s")
+                if length > longest * rate:
+                    raise FilmError(f"the audio is longer than {longest:.0f} s")
     except (OSError, ValueError, av.FFmpegError) as error:
         raise FilmError(f"the audio file cannot be decoded: {error}") from error
     if not length:

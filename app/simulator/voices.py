@@ -98,6 +98,7 @@ class Voices:
             "support_pause": True,
             "support_locale": True,
             "preview_audio_url": None,
+            "available_engines": ["starfish"],
         }
 
     def shown(self, voice_id: str, now: float) -> dict[str, Any]:

@@ -34,7 +34,7 @@ EventType = Literal[
     "ai_clipping.fail",
     "batch.finished",
 ]
-"""In HeyGen's order. Greenroom tells of videos, photo avatars and batches; the rest may be subscribed to."""
+"""In HeyGen's order. Greenroom tells of videos, avatars and batches; the rest may be subscribed to."""
 
 _SUBJECTS = {
     "avatar_video": "A video",

@@ -23,10 +23,7 @@ class Subject(Protocol):
     callback_url: str | None
 
 
-_PREFIX = {"video": "avatar_video", "look": "photo_avatar_generation"}
-
-
-def success(job: Job, url: str | None) -> tuple[str, bytes]:
+def success(job: Job, url: str | None, gif_url: str | None) -> tuple[str, bytes]:
     """HeyGen's event of a finished job (developers.heygen.com/docs/webhook-events), as type and bytes."""
     if job.kind == "look":
         return _event(job, "success", {"avatar_id": job.id, "callback_id": job.callback_id})
@@ -36,7 +33,7 @@ def success(job: Job, url: str | None) -> tuple[str, bytes]:
         {
             "video_id": job.id,
             "url": url,
-            "gif_download_url": None,
+            "gif_download_url": gif_url,
             "video_page_url": None,
             "video_share_page_url": None,
             "folder_id": job.folder_id,
@@ -75,8 +72,14 @@ def batch_finished(batch: Batch) -> tuple[str, bytes]:
 
 
 def _event(job: Job, ending: str, data: dict[str, Any]) -> tuple[str, bytes]:
-    kind = f"{_PREFIX[job.kind]}.{ending}"
+    kind = f"{_name(job)}.{ending}"
     return kind, _body(kind, data)
+
+
+def _name(job: Job) -> str:
+    if job.kind == "video":
+        return "avatar_video"
+    return "instant_avatar" if job.type == "digital_twin" else "photo_avatar_generation"
 
 
 def _body(kind: str, data: dict[str, Any]) -> bytes:

@@ -201,8 +201,9 @@ async def outcome(ctx: Context, job: Job) -> Fact | None:
             return Failed(video.failure_code or "rendering_failed", video.failure_message)
         case "completed" if await answers(ctx, video.video_url):
             connection.catalog.remember(video)
-            link = ctx.links.content(job.id, "video", ctx.clock.now())
-            return Completed(result_of(video), link)
+            now = ctx.clock.now()
+            gif_url = ctx.links.content(job.id, "gif", now) if video.gif_url else None
+            return Completed(result_of(video), ctx.links.content(job.id, "video", now), gif_url)
         case "completed":
             return _lagging(ctx, job)
         case _:

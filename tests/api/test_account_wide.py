@@ -49,6 +49,7 @@ async def test_a_video_made_at_heygen_is_read_through_with_one_question_for_many
         assert entries[0]["status"] == "not_found"
         assert error_of(await narrow.delete(f"/v3/videos/{theirs}"))[0] == 404
     assert (await api.delete(f"/v3/videos/{theirs}")).json()["data"] == {"id": theirs, "deleted": True}
+    assert error_of(await api.get(f"/v3/videos/{theirs}")) == (404, "video_not_found", None)
     assert error_of(await api.post(f"/v3/videos/{theirs}/cancel"))[0] == 404
     assert len(simulator.requests("DELETE")) == 1
 

@@ -236,3 +236,26 @@ async def test_what_only_heygen_knows_is_changed_through_heygen_by_who_sees_the_
         assert await everything(direct, "/v3/avatars", ownership="private") == []
     for look_id in (own["id"], marked["id"], other_look["id"]):
         assert error_of(await api.get(LOOK_PATH.format(look_id)))[0] == 404
+
+
+async def test_a_change_at_heygen_is_seen_at_once_wherever_its_look_is_shown(
+    api: httpx.AsyncClient, heygen_url: str
+) -> None:
+    async with at_heygen(heygen_url) as direct:
+        first = await created(direct, inline(picture()))
+        second = await created(direct, inline(picture()), avatar_group_id=first["group_id"])
+
+    async def shown() -> tuple[list[str], list[int]]:
+        looks = await everything(api, "/v3/avatars/looks", ownership="private")
+        groups = await everything(api, "/v3/avatars", ownership="private")
+        return [look["name"] for look in looks], [group["looks_count"] for group in groups]
+
+    assert await shown() == (["Sarah", "Sarah"], [2])
+    await api.patch(LOOK_PATH.format(second["id"]), json={"name": "New"})
+    assert await shown() == (["New", "Sarah"], [2])
+    await removed(api, LOOK_PATH.format(second["id"]))
+    assert await shown() == (["Sarah"], [1])
+    assert (await api.get(LOOK_PATH.format(first["id"]))).status_code == 200
+    await removed(api, GROUP_PATH.format(first["group_id"]))
+    assert await shown() == ([], [])
+    assert error_of(await api.get(LOOK_PATH.format(first["id"]))) == (404, "avatar_not_found", None)

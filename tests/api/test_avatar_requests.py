@@ -81,6 +81,9 @@ def test_our_own_options_are_read() -> None:
     assert (request.greenroom.reuse, request.test, request.avatar_group_id) == (False, True, "g1")
 
 
+NO_FILE = "At least one file source is required: provide 'file'."
+
+
 def with_file(**fields: Any) -> dict[str, Any]:
     return PHOTO | {"file": fields}
 
@@ -96,7 +99,8 @@ def with_file(**fields: Any) -> dict[str, Any]:
         (PHOTO | {"name": "é" * 256}, "name", "'name' must be at most 255 characters."),
         (PHOTO | {"name": "a\nb"}, "name", "'name' must not contain control characters."),
         (PHOTO | {"name": 3}, "name", "'name' must be a string."),
-        (PHOTO | {"file": None}, "file", "'file' is required."),
+        (PHOTO | {"file": None}, "files", NO_FILE),
+        ({"type": "video"}, "files", NO_FILE),
         (PHOTO | {"file": "x"}, "file", "'file' must be an object."),
         (with_file(), "file.type", "'file.type' is required."),
         (with_file(type="ftp"), "file.type", "'file.type' must be one of 'url', 'asset_id', 'base64'."),

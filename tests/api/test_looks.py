@@ -79,6 +79,10 @@ async def test_filters_narrow_both(api: httpx.AsyncClient) -> None:
     assert set(await looks_of(api, avatar_type="studio_avatar")) == studio
     photos = {look.id for look in LOOKS if look.avatar_type == "photo_avatar"}
     assert set(await looks_of(api, avatar_type="photo_avatar", limit=2)) == {*own, *photos}
+    footage = {"type": "url", "url": "https://example.com/me.mp4"}
+    made = await api.post("/v3/avatars", json={"type": "video", "name": "Me", "file": footage})
+    for name in ("digital_twin", "video_avatar"):
+        assert await looks_of(api, avatar_type=name) == [made.json()["data"]["avatar_item"]["id"]]
     group_id = (await api.get(f"/v3/avatars/looks/{own[0]}")).json()["data"]["group_id"]
     assert await looks_of(api, group_id=group_id) == own[:1]
     assert await looks_of(api, group_id=LOOKS[0].group_id) == [LOOKS[0].id]

@@ -168,5 +168,14 @@ async def test_odd_addresses_get_an_envelope_and_never_a_redirect(api: httpx.Asy
     for path in (f"//v3/videos/{video_id}", "/v3//videos", f"/v3/videos/{video_id}"):
         assert (await api.get(base + path)).status_code == 200, path
     assert error_of(await api.put("/v3/videos"))[:2] == (405, "method_not_allowed")
+    for method, path, allow in (
+        ("DELETE", "/v3/videos", "GET, POST"),
+        ("POST", "/v3/videos/x", "GET, DELETE"),
+        ("PUT", "/v3/webhooks/endpoints/x", "GET, PATCH, DELETE"),
+        ("PUT", "/v3/assets/x/content", "GET, HEAD"),
+        ("PUT", "/callbacks/heygen/x", "GET, HEAD, POST, OPTIONS"),
+    ):
+        answer = await api.request(method, path)
+        assert (answer.status_code, answer.headers["Allow"]) == (405, allow), path
     assert error_of(await api.get("/v3/videos?title=%00"))[:2] == (400, "invalid_parameter")
     assert (await read_video(api, video_id))["greenroom"]["phase"] == "queued"

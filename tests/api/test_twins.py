@@ -46,6 +46,12 @@ async def read(api: httpx.AsyncClient, path: str) -> dict[str, Any]:
     return data
 
 
+async def events_of(api: httpx.AsyncClient, look_id: str) -> list[str]:
+    """What the caller's endpoints were told of a look."""
+    events = (await api.get(f"/v3/webhooks/events?entity_id={look_id}")).json()["data"]
+    return [event["event_type"] for event in events]
+
+
 async def test_words_become_a_look_that_resembles_another_once_that_is_made(
     api: httpx.AsyncClient, served: Context, clock: ManualClock, simulator: Simulator
 ) -> None:
@@ -64,6 +70,7 @@ async def test_words_become_a_look_that_resembles_another_once_that_is_made(
     await make(served, clock)
     look = await read(api, f"looks/{look['id']}")
     assert (look["status"], look["error"]) == ("completed", None)
+    assert await events_of(api, look["id"]) == ["photo_avatar_generation.success"]
     preview = await fetch(look["preview_image_url"])
     assert (preview.status_code, preview.headers["content-type"]) == (200, "image/jpeg")
     assert (await fetch(look["preview_image_url"][:-1] + "x")).status_code == 403
@@ -160,6 +167,7 @@ async def test_a_twin_waits_for_consent_for_days_and_holds_up_nobody(
         clock.advance(timedelta(minutes=10))
     shown = await read(api, f"looks/{look['id']}")
     assert (shown["status"], shown["error"]) == ("completed", None)
+    assert await events_of(api, look["id"]) == ["instant_avatar.success"]
     assert (await read(api, group_id))["consent_status"] == "approved"
     assert (await read_video(api, video_id))["status"] == "completed"
     async with served.database.begin() as session:
@@ -229,5 +237,6 @@ async def test_footage_of_a_consent_is_brought_to_heygen_and_a_refusal_ends_the_
     await run_worker(served)
     shown = await read(api, f"looks/{look['id']}")
     assert (shown["status"], shown["error"]["code"]) == ("failed", "consent_declined")
+    assert await events_of(api, look["id"]) == ["instant_avatar.fail"]
     video = await read_video(api, video_id)
     assert (video["status"], video["failure_code"]) == ("failed", "avatar_not_usable")

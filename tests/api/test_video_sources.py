@@ -116,6 +116,11 @@ async def test_looks_and_files_of_another_tenant_do_not_exist(
         (VIDEO | {"avatar_id": look_id}, "avatar_not_found", "avatar_id"),
         (IMAGE | {"image": {"type": "asset_id", "asset_id": asset_id}}, "asset_not_found", "image.asset_id"),
         (
+            IMAGE | {"type": "avatar", "image_asset_id": asset_id},
+            "asset_not_found",
+            "image_asset_id",
+        ),
+        (
             VIDEO | {"background": {"type": "image", "asset_id": asset_id}},
             "asset_not_found",
             "background.asset_id",
@@ -186,11 +191,18 @@ async def test_a_bad_picture_is_refused_and_nothing_is_kept_of_it(
     small = io.BytesIO()
     Image.new("RGB", (64, 64)).save(small, "PNG")
     too_small = await upload(api, small.getvalue())
-    unreachable = IMAGE | {"image": {"type": "url", "url": f"{served.links.api_url}/nothing.png"}}
-    answer = await api.post(CREATE, json=unreachable)
+    unreachable = f"{served.links.api_url}/nothing.png"
+    answer = await api.post(CREATE, json=IMAGE | {"image": {"type": "url", "url": unreachable}})
     assert error_of(answer) == (400, "download_failed", "image.url")
     stored = IMAGE | {"image": {"type": "asset_id", "asset_id": too_small["asset_id"]}}
     assert error_of(await api.post(CREATE, json=stored)) == (400, "invalid_parameter", "image.asset_id")
+    older = IMAGE | {"type": "avatar"}
+    answer = await api.post(CREATE, json=older | {"image_url": unreachable})
+    assert error_of(answer) == (400, "download_failed", "image_url")
+    assert answer.json()["error"]["message"].startswith("'image_url' could not be fetched")
+    answer = await api.post(CREATE, json=older | {"image_asset_id": too_small["asset_id"]})
+    assert error_of(answer) == (400, "invalid_parameter", "image_asset_id")
+    assert answer.json()["error"]["errors"][0]["path"] == "image_asset_id"
     async with served.database.begin() as session:
         assert (await session.scalars(select(col(Job.id)))).all() == []
         assert (await session.scalars(select(col(Asset.id)))).all() == [too_small["asset_id"]]

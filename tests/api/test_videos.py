@@ -141,6 +141,10 @@ async def test_whatever_a_caller_can_get_wrong_is_refused_before_anything_is_sto
         ({"avatar_id": "../looks"}, (404, "avatar_not_found", "avatar_id")),
         ({"voice_id": "nobodys"}, (404, "voice_not_found", "voice_id")),
         ({"engine": {"type": "avatar_v"}}, (400, "invalid_parameter", "engine.type")),
+        (
+            {"voice_settings": {"engine_settings": {"engine_type": "elevenlabs"}}},
+            (400, "invalid_parameter", "voice_settings.engine_settings.engine_type"),
+        ),
         ({"callback_url": "https://user@example.com/"}, (400, "invalid_parameter", "callback_url")),
         ({"callback_url": "ftp://example.com/"}, (400, "invalid_parameter", "callback_url")),
         (

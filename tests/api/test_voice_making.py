@@ -116,6 +116,7 @@ async def test_a_clone_is_followed_spoken_with_and_deleted_by_its_tenant_and_nob
     for answer in (await narrow.get(f"/v3/voices/{voice_id}"), await narrow.delete(f"/v3/voices/{voice_id}")):
         assert error_of(answer) == (404, "voice_not_found", None)
     assert (await api.delete(f"/v3/voices/{accounts_own}")).status_code == 200
+    assert await private(api) == []
     assert error_of(await api.delete(f"/v3/voices/{VOICE}"))[:2] == (403, "forbidden")
     assert error_of(await narrow.delete(f"/v3/voices/{VOICE}"))[:2] == (404, "voice_not_found")
 
@@ -237,9 +238,13 @@ async def test_what_is_wrong_is_named_and_costs_nothing(
     source = {"type": "asset_id", "asset_id": photo}
     answer = await narrow.post(CLONE, json={"voice_name": "Mine", "audio": source})
     assert error_of(answer) == (400, "invalid_parameter", "audio.asset_id")
+    for who in (narrow, api):
+        source = {"type": "asset_id", "asset_id": "nope"}
+        answer = await who.post(CLONE, json={"voice_name": "Mine", "audio": source})
+        assert error_of(answer) == (404, "asset_not_found", "audio.asset_id")
     missing = await narrow.post(SPEECH, json=SAY | {"voice_id": "f" * 32})
     assert error_of(missing) == (404, "voice_not_found", "voice_id")
-    assert simulator.requests("POST") == []
+    assert len(simulator.requests("POST")) == 1, "who sees the account may mean a recording of HeyGen's own"
 
 
 async def test_speech_answers_a_playable_file_and_is_paid_once_for_its_key(
@@ -310,11 +315,14 @@ async def test_a_design_shows_public_voices_and_the_tenants_own_alone(
     found = [voice["voice_id"] for voice in answer.json()["data"]["voices"]]
     assert own in found
     assert theirs not in found, "HeyGen found it, too"
+    assert await private(narrow) == [own]
     made = (await narrow.post(DESIGN, json={"prompt": "[[design_new]] Warm."})).json()["data"]["voices"]
     new = next(voice["voice_id"] for voice in made if voice["type"] == "private" and voice["voice_id"] != own)
     assert set(await private(narrow)) == {own, new}
     assert await private(api) == [theirs]
     assert (await narrow.post(SPEECH, json=SAY | {"voice_id": new})).status_code == 200
+    later = await narrow.post(DESIGN, json={"prompt": "Warm and low.", "seed": 2**31})
+    assert later.json()["data"] == {"voices": [], "seed": 2**31}, "there is no end to them"
     refused = await narrow.post(DESIGN, json={"prompt": "Warm.", "gender": "other"})
     assert error_of(refused) == (400, "invalid_parameter", "gender")
 

@@ -148,6 +148,8 @@ async def test_every_file_that_heygen_made_has_a_link_of_ours_and_outlives_heyge
     rich = await story.create(caption={"file_format": "srt", "style": "default"})
     await story.settle()
     video = await story.read(rich)
+    told = (await story.api.get("/v3/webhooks/events")).json()["data"]
+    assert [event["event_data"]["gif_download_url"] for event in told] == [video["gif_url"], None]
     files = {field: await fetch(video[field]) for field in fields}
     assert {field: (it.status_code, it.headers["content-type"].partition(";")[0]) for field, it in files.items()} == {
         "captioned_video_url": (200, "video/mp4"),

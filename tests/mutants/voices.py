@@ -89,7 +89,7 @@ VOICES_MUTANTS = (
     without(
         "a clone is nobody's",
         MAKING_PY,
-        "        await grants.own(session, caller, GrantKind.VOICE, [voice_id], ctx.clock.now())\n",
+        "        await _own(ctx, session, caller, [voice_id])\n",
         "",
         DESIGN,
     ),

@@ -12,7 +12,7 @@ from PIL import Image
 from app.simulator.app import Simulator
 from tests.simulator.conftest import PUBLIC_LOOK, VOICE, Api, Clock, OneClip
 
-CAPTION = {"file_format": "srt", "style": "default"}
+CAPTION = {"style": "default"}
 
 
 async def finished(api: Api, clock: Clock, script: str = "Hello.", **fields: Any) -> dict[str, Any]:
@@ -95,7 +95,7 @@ async def test_captions_are_burned_into_a_cut_of_its_own(
 
 
 async def test_a_sidecar_alone_burns_nothing_in(api: Api, clock: Clock, filmer: OneClip) -> None:
-    video = await finished(api, clock, caption={"file_format": "srt"})
+    video = await finished(api, clock, caption={})
     assert video["subtitle_url"]
     assert (video["captioned_video_url"], filmer.asked[0].caption) == (None, False)
 

@@ -1,5 +1,6 @@
 """The simulator's films are real: they play, they speak, and what they show follows what they say."""
 
+import wave
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,14 @@ def test_an_audio_file_is_spoken_instead_of_the_script(tmp_path: Path) -> None:
     watched = make(tmp_path, replace(SMALL, script=SCRIPT, audio=tone(tmp_path / "tone.wav", 1.6)))
     assert len(watched.frames) == 40
     assert np.min(watched.loudness[3:38]) > 0.15
+
+
+def test_a_recording_is_at_most_ten_minutes_long(tmp_path: Path) -> None:
+    with wave.open(str(tmp_path / "long.wav"), "wb") as file:
+        file.setparams((1, 1, 44_100, 0, "NONE", ""))  # the film's own rate: nothing to convert
+        file.writeframes(bytes(601 * 44_100))
+    with pytest.raises(FilmError, match="longer than 600 s"):
+        film(replace(SMALL, script=None, audio=tmp_path / "long.wav"), tmp_path / "film.mp4")
 
 
 def test_sides_are_made_even(tmp_path: Path) -> None:

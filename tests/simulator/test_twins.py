@@ -53,7 +53,7 @@ async def test_each_prompt_gets_a_portrait_of_its_own(api: Api, clock: Clock) ->
         ({"type": "prompt", "prompt": "x" * 1001}, "prompt"),
         ({"type": "prompt", "prompt": "x", "reference_images": [{"type": "url"}] * 4}, "reference_images"),
         ({"type": "prompt", "prompt": "x", "file": {"type": "asset_id", "asset_id": "a"}}, "file"),
-        ({"type": "digital_twin"}, "file"),
+        ({"type": "digital_twin"}, "files"),
         ({"type": "video"}, "type"),
     ],
 )
@@ -122,3 +122,13 @@ async def test_consent_is_asked_for_private_groups_in_plain_text(api: Api) -> No
         assert (await api.call("POST", CONSENT.format(path), json=body)).status_code == status
     assert (await api.call("DELETE", f"/v3/avatars/{group_id}")).json() == {"data": {"id": group_id}}
     assert (await api.call("DELETE", f"/v3/avatars/{public}")).status_code == 403
+
+
+async def test_photos_and_words_need_no_consent_whoever_asks_for_it(api: Api) -> None:
+    group_id = (await make(api, type="prompt", prompt="A pilot"))["avatar_group"]["id"]
+    for body in ({}, {"consent_video": {"type": "asset_id", "asset_id": await api.upload(FOOTAGE)}}):
+        asked = (await api.call("POST", CONSENT.format(group_id), json=body)).json()["data"]
+        assert (asked["avatar_group"]["consent_status"], asked["url"]) == (None, None)
+    assert (await api.data(f"/v3/avatars/{group_id}"))["consent_status"] is None
+    # A twin that joins it does.
+    assert (await twin(api, avatar_group_id=group_id))["avatar_item"]["status"] == "pending_consent"

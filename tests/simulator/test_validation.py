@@ -194,7 +194,7 @@ async def test_a_look_with_a_voice_of_its_own_needs_no_voice(api: Api, simulator
     [
         ({"type": "avatar", "name": "a", "prompt": "b"}, "type"),
         ({"type": "photo", "file": {"type": "asset_id", "asset_id": "a"}}, "name"),
-        ({"type": "photo", "name": "a"}, "file"),
+        ({"type": "photo", "name": "a"}, "files"),
         ({"type": "photo", "name": "a", "file": {"type": "ftp"}}, "file.type"),
     ],
 )

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from app.simulator.avatar_bodies import KINDS, LookPatch
+from app.simulator.avatar_bodies import KINDS, LookPatch, PromptAvatar
 from app.simulator.bodies import kind_of, read
 from app.simulator.errors import invalid
 from app.simulator.gate import call_of
@@ -23,7 +23,10 @@ async def create_avatar(request: Request, world: WorldDep) -> Response:
     """Begin to train a look."""
 
     async def draft(data: dict[str, Any]) -> Job:
-        return await begin_training(world, read(kind_of(data, KINDS), data))
+        kind = kind_of(data, KINDS)
+        if kind is not PromptAvatar and data.get("file") is None:
+            raise invalid("files", "At least one file source is required: provide file.")
+        return await begin_training(world, read(kind, data))
 
     return await accept(world, call_of(request, world), draft)
 

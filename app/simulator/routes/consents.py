@@ -33,12 +33,14 @@ async def ask_consent(group_id: str, request: Request, world: WorldDep) -> Respo
             await world.sources.bring(body.consent_video, "consent_video", VIDEOS)
 
         def commit() -> Response:
-            world.consents.need(group_id)
-            world.consents.reroute(group_id, body.reroute_url)
-            if body.consent_video is not None:
-                world.decide(group_id, approved=True)
+            url = None
+            if world.consents.status(group_id) is not None:  # a group without twins needs none
+                world.consents.reroute(group_id, body.reroute_url)
+                if body.consent_video is not None:
+                    world.decide(group_id, approved=True)
+                else:
+                    url = f"{world.called_as}{PAGE}/{group_id}"
             group = world.looks.group_view(world.looks.group(group_id), world.now(), world.called_as)
-            url = None if body.consent_video is not None else f"{world.called_as}{PAGE}/{group_id}"
             return JSONResponse({"data": {"avatar_group": group, "url": url}})
 
         return Step(commit)
