@@ -1,9 +1,7 @@
 """The command line: `greenroom serve`, and what an operator does beside it."""
 
 import asyncio
-import signal
 import socket
-from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -49,10 +47,10 @@ def serve(
         async def answer() -> None:
             async with (
                 program.service(settings, address) as context,
-                program.working(context) if worker else nullcontext(),
+                program.working(context, worker=worker) as stopping,
             ):
                 err.print(f"Greenroom serves at http://{host}:{address.port} (stop with Ctrl-C)")
-                await program.answer(context, listener)
+                await program.answer(context, listener, stopping)
 
         run_or_exit(answer())
 
@@ -150,15 +148,9 @@ def _listening(host: str, port: int) -> socket.socket:
 
 async def _interrupted() -> None:
     """Until the process is told to stop, by Ctrl-C or by SIGTERM."""
-    loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        with suppress(NotImplementedError):
-            loop.add_signal_handler(name, stop.set)
-    await stop.wait()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        with suppress(NotImplementedError):
-            loop.remove_signal_handler(name)  # who tells a second time will not wait
+    with program.stopped_by(stop.set):
+        await stop.wait()
 
 
 def main() -> None:

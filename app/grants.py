@@ -3,7 +3,7 @@
 That is whoever made them, whom an operator granted them, and who sees the whole account what no other tenant made.
 """
 
-from collections.abc import Collection, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -83,9 +83,19 @@ async def covers_look(
     session: AsyncSession, holder: Holder, heygen_id: str, heygen_group_id: str | None
 ) -> bool:
     """Whether a look of HeyGen's was granted, by itself or with its group."""
-    it = (col(Grant.kind) == GrantKind.LOOK) & (col(Grant.heygen_id) == heygen_id)
-    its_group = (col(Grant.kind) == GrantKind.GROUP) & (col(Grant.heygen_id) == heygen_group_id)
-    return await session.scalar(_of(holder).where(it | its_group).limit(1)) is not None
+    return heygen_id in await covered_looks(session, holder, {heygen_id: heygen_group_id})
+
+
+async def covered_looks(session: AsyncSession, holder: Holder, groups: Mapping[str, str | None]) -> set[str]:
+    """Those of HeyGen's looks that were granted, by themselves or with their group; `groups` names that of each."""
+    covered: set[str] = set()
+    for some in portions(groups):
+        them = (col(Grant.kind) == GrantKind.LOOK) & col(Grant.heygen_id).in_(some)
+        theirs = (col(Grant.kind) == GrantKind.GROUP) & col(Grant.heygen_id).in_({groups[it] for it in some})
+        rows = await session.execute(_of(holder).add_columns(col(Grant.kind)).where(them | theirs))
+        given = {(kind, heygen_id) for heygen_id, kind in rows}
+        covered |= {it for it in some if given & {(GrantKind.LOOK, it), (GrantKind.GROUP, groups[it])}}
+    return covered
 
 
 async def covers(session: AsyncSession, holder: Holder, kind: GrantKind, heygen_id: str) -> bool:

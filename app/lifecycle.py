@@ -87,6 +87,7 @@ class Completed:
     url: str | None = None
     gif_url: str | None = None
     heygen_group_id: str | None = None
+    heygen_name: str | None = None  # what HeyGen calls a look
 
 
 @dataclass(frozen=True)

@@ -116,26 +116,50 @@ async def service(settings: Settings, address: Address) -> AsyncIterator[Context
 
 
 @asynccontextmanager
-async def working(context: Context) -> AsyncIterator[None]:
-    """Run the worker for as long as the block lasts, and let it end what it has begun."""
+async def working(context: Context, *, worker: bool = True) -> AsyncIterator[asyncio.Event]:
+    """Run the worker, if this process is one, and follow the database's clock, until the event that it gives is set.
+
+    At the latest at the end of the block; what is under way then ends.
+    """
     stopping = asyncio.Event()
-    tasks = [asyncio.create_task(loop.run(context, stopping))]
+    tasks = [asyncio.create_task(loop.run(context, stopping))] if worker else []
     if not context.database.is_sqlite:
         tasks.append(asyncio.create_task(keep_following(context.database, context.clock, stopping)))
     try:
-        yield
+        yield stopping
     finally:
-        log.info("stopping", meaning="What is under way ends; a second signal does not wait for it.")
         stopping.set()
         await asyncio.gather(*tasks)
 
 
-async def answer(context: Context, listener: socket.socket) -> None:
-    """Answer requests until the process is told to stop, by Ctrl-C or by SIGTERM, and let those under way end."""
-    await answer_with(create_api(context), listener)
+@contextmanager
+def stopped_by(stop: Callable[[], object]) -> Iterator[None]:
+    """Call it as soon as the process is told to stop, by Ctrl-C or by SIGTERM; who tells a second time does not wait."""
+    events = asyncio.get_running_loop()
+
+    def deaf() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            events.remove_signal_handler(number)
+
+    def hear() -> None:
+        deaf()
+        stop()
+        log.info("stopping", meaning="What is under way ends; a second signal does not wait for it.")
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        events.add_signal_handler(number, hear)
+    try:
+        yield
+    finally:
+        deaf()
 
 
-async def answer_with(app: FastAPI, listener: socket.socket) -> None:
+async def answer(context: Context, listener: socket.socket, stopping: asyncio.Event) -> None:
+    """Answer requests until the process is told to stop; then set the event, and let those under way end."""
+    await answer_with(create_api(context), listener, stopping)
+
+
+async def answer_with(app: FastAPI, listener: socket.socket, stopping: asyncio.Event) -> None:
     """Answer with an application whose context is set."""
     config = uvicorn.Config(
         app,
@@ -146,7 +170,7 @@ async def answer_with(app: FastAPI, listener: socket.socket) -> None:
         server_header=False,
         timeout_graceful_shutdown=120,
     )
-    await ObedientServer(config).serve(sockets=[listener])
+    await ObedientServer(config, stopping).serve(sockets=[listener])
 
 
 def listen(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
@@ -160,18 +184,24 @@ def listen(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
 
 
 class ObedientServer(uvicorn.Server):
-    """Stops when it is told to, and well: uvicorn would raise the signal again, as if the process had died of it."""
+    """Stops when it is told to, and well: uvicorn would raise the signal again, as if the process had died of it.
+
+    The event is set at once: no request that takes long keeps the worker claiming.
+    """
+
+    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
+        super().__init__(config)
+        self._stopping = stopping
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Take Ctrl-C and SIGTERM for as long as requests are answered."""
-        told = (signal.SIGINT, signal.SIGTERM)
-        before = {number: signal.signal(number, self.handle_exit) for number in told}
-        try:
+        with stopped_by(self._stop):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+
+    def _stop(self) -> None:
+        self.should_exit = True
+        self._stopping.set()
 
 
 def open_secrets(settings: Settings) -> Secrets:

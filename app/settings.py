@@ -96,7 +96,7 @@ class Settings(BaseSettings):
     )
     allow_private_destinations: bool = Field(
         False,
-        description="Let callers name http and private addresses for webhooks and photos: for tests and laptops only.",
+        description="Let callers name http and private addresses for webhooks and files: for tests and laptops only.",
     )
     archive: bool = Field(True, description="Keep a copy of every finished video in STORAGE_URL.")
     forward_fields: Annotated[frozenset[str], NoDecode] = Field(

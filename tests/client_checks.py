@@ -13,7 +13,6 @@ LIMITS = "api/test_body_limits.py"
 MIDDLEWARE = "api/test_middleware.py"
 MESSAGES = "contract/test_messages.py"
 VIDEOS = "api/test_videos.py"
-LISTS = "api/test_video_lists.py"
 HOOKS = "api/test_webhook_endpoints.py"
 CONTENT = "api/test_content.py"
 
@@ -61,6 +60,7 @@ CHECKS = (
         (
             f"{LIMITS}::test_a_refused_client_sees_why_every_time",
             f"{LIMITS}::test_an_endless_body_is_not_read_for_ever",
+            f"{ASSETS}::test_a_file_beyond_the_limit_of_its_type_is_refused_visibly_and_not_kept",
         ),
     ),
     Check(
@@ -82,13 +82,16 @@ CHECKS = (
         "An encoded comma separates ids; an absent limit is the documented one",
         (
             f"{CLIENTS}::test_every_success_is_a_json_object",
-            f"{LISTS}::test_the_list_is_newest_first_and_paged_and_filtered",
+            f"{CLIENTS}::test_a_list_without_a_limit_is_as_long_as_at_heygen",
         ),
     ),
     Check(
         8,
         "Every success is a JSON object, deletes included",
-        (f"{CLIENTS}::test_every_success_is_a_json_object",),
+        (
+            f"{CLIENTS}::test_every_success_is_a_json_object",
+            f"{CLIENTS}::test_every_delete_and_every_202_is_a_json_object_too",
+        ),
     ),
     Check(
         9,
@@ -155,7 +158,7 @@ CHECKS = (
         "Codes and statuses by which the client tells its user what to do",
         (
             f"{KEYS}::test_whatever_is_no_key_is_unauthorized_with_one_and_the_same_answer",
-            "api/test_errors.py::test_what_is_missing_is_named",
+            f"{CLIENTS}::test_the_code_and_the_status_tell_the_client_what_to_do",
         ),
     ),
     Check(
@@ -164,6 +167,7 @@ CHECKS = (
         (
             f"{KEYS}::test_creates_and_reads_have_limits_of_their_own_for_each_key",
             f"{KEYS}::test_a_full_queue_turns_new_work_away_until_some_has_left",
+            f"{CLIENTS}::test_a_create_that_was_turned_away_twice_makes_one_video",
         ),
     ),
     Check(
@@ -188,7 +192,7 @@ CHECKS = (
     ),
     Check(
         23,
-        "Links need no header, are never redirected, and end with a 403",
+        "Links need no header, are never redirected, and end with a 403; a new read gives a fresh one",
         (
             f"{CONTENT}::test_a_link_gives_the_file_whole_and_in_parts_to_whoever_holds_it",
             f"{CLIENTS}::test_a_video_that_reads_completed_can_be_downloaded_at_once_and_stays_as_it_is",
@@ -204,6 +208,9 @@ CHECKS = (
     Check(
         25,
         "Waiting costs nothing upstream, and nothing of the creates",
-        (f"{CLIENTS}::test_waiting_costs_nothing_upstream_and_nothing_of_the_creates",),
+        (
+            f"{CLIENTS}::test_waiting_costs_nothing_upstream_and_nothing_of_the_creates",
+            f"{KEYS}::test_creates_and_reads_have_limits_of_their_own_for_each_key",
+        ),
     ),
 )

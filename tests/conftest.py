@@ -16,7 +16,6 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
-from sqlmodel import SQLModel
 
 from app.context import Context
 from app.database import Database
@@ -119,9 +118,30 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 async def empty(database: Database) -> None:
     """Clear the tables of the PostgreSQL that all tests of a process share."""
     if not database.is_sqlite:
-        tables = ", ".join(f'"{name}"' for name in SQLModel.metadata.tables)
         async with database.begin() as session:
-            await session.execute(text(f"TRUNCATE {tables}"))
+            await session.execute(text(EMPTY))
+
+
+# To truncate takes 50 ms, as every table and index gets a new file; to delete what few rows there are takes 5 ms.
+EMPTY = """
+DO $$
+DECLARE
+    tables CONSTANT text[] := ARRAY(
+        SELECT quote_ident(relname) FROM pg_class
+        WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> 'alembic_version'
+    );
+    one text;
+BEGIN
+    IF (SELECT sum(pg_relation_size(name::regclass)) FROM unnest(tables) AS name) > 1000000 THEN
+        EXECUTE 'TRUNCATE ' || array_to_string(tables, ', ');
+    ELSE
+        SET LOCAL session_replication_role = replica;
+        FOREACH one IN ARRAY tables LOOP
+            EXECUTE 'DELETE FROM ' || one;
+        END LOOP;
+    END IF;
+END $$
+"""
 
 
 @pytest.fixture(scope="session")

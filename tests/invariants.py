@@ -437,6 +437,7 @@ INVARIANTS = (
         "A stop claims nothing more and lets calls end; a second signal ends at once",
         (
             f"{CRASHES}::test_a_stop_waits_for_what_is_under_way_and_a_second_signal_does_not",
+            f"{CRASHES}::test_a_request_that_takes_long_keeps_no_worker_working_beyond_a_stop",
             f"{LOOP}::test_after_a_stop_nothing_more_is_claimed_and_what_is_under_way_ends",
         ),
         ("a lane claims once more after the stop",),

@@ -59,7 +59,7 @@ class Program:
         """Its exit code, once it has ended by itself and its last words are read."""
         try:
             async with asyncio.timeout(within):
-                await asyncio.gather(*self.reading)
+                await asyncio.wait(self.reading)  # which is not cancelled with us: it goes on
                 return await self.process.wait()
         except TimeoutError:
             raise AssertionError(f"still running after {within} s:\n{self.log}") from None

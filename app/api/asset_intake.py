@@ -19,6 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from uuid_utils.compat import uuid7
 
+from app.api.file_inputs import InlineAsset
+from app.api.file_types import MB, limit_for
 from app.api.upload_form import file_required
 from app.context import Context
 from app.errors import InvalidParameter, PayloadTooLarge
@@ -27,12 +29,8 @@ from app.photos import sniff
 from app.storage import PIECE
 from app.tenancy import Caller
 
-MB = 1024 * 1024
 HEAD = 4096  # bytes that must tell the type, unless the file is shorter
 LONGEST_NAME = 255
-# What HeyGen takes of each kind (its pages "Upload assets" and "Usage limits").
-LIMITS = {"audio": 50 * MB, "video": 100 * MB}
-DEFAULT_LIMIT = 32 * MB
 INCOMPLETE = (
     "The upload of this asset is not complete: send its bytes, then POST /v3/assets/{asset_id}/complete."
 )
@@ -55,6 +53,22 @@ async def take_in(ctx: Context, caller: Caller, chunks: AsyncIterator[bytes], fi
     Raises InvalidParameter for what is no file of a known type, and PayloadTooLarge.
     """
     return await keep(ctx, caller, await receive(ctx, caller, chunks), filename)
+
+
+async def take_in_inline(ctx: Context, caller: Caller, file: InlineAsset, param: str) -> Asset:
+    """The same for a file that came inside a request, in the field `param`. Raises InvalidParameter."""
+    mime = sniff(file.data[:HEAD])
+    if mime != file.media_type:
+        raise InvalidParameter(
+            f"'{param}.data' is {mime or 'of no known type'}, but declared as {file.media_type}.",
+            param=f"{param}.data",
+        )
+
+    async def content() -> AsyncIterator[bytes]:
+        for start in range(0, len(file.data), PIECE):
+            yield file.data[start : start + PIECE]
+
+    return await take_in(ctx, caller, content(), mime.partition("/")[0])
 
 
 async def receive(ctx: Context, caller: Caller, chunks: AsyncIterator[bytes]) -> Received:
@@ -112,11 +126,6 @@ async def announced(session: AsyncSession, caller: Caller, asset_id: str) -> Upl
     """The tenant's own direct upload of this id that is not complete yet."""
     rows = select(Upload).where(col(Upload.id) == asset_id, col(Upload.tenant_id) == caller.tenant_id)
     return (await session.scalars(rows.where(col(Upload.completed_at).is_(None)))).one_or_none()
-
-
-def limit_for(mime: str) -> int:
-    """How many bytes a file of this type may have."""
-    return LIMITS.get(mime.partition("/")[0], DEFAULT_LIMIT)
 
 
 async def file_chunks(path: Path) -> AsyncIterator[bytes]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from app.api.file_types import TYPES
 from app.api.look_views import asset_link
-from app.api.upload_requests import TYPES
 from app.context import Context
 from app.links import link_until
 from app.models import Asset, Upload, UploadBatch

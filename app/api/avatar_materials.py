@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.api.asset_intake import own_asset
-from app.api.avatar_requests import AvatarRequest, FootageInput, PhotoAvatar, PromptAvatar, TwinAvatar
-from app.api.photo_intake import FETCH_SECONDS, UsablePhoto, usable_photo
-from app.api.requests import StoredAsset, UrlAsset
+from app.api.asset_intake import own_asset, take_in_inline
+from app.api.avatar_requests import AvatarRequest, PhotoAvatar, PromptAvatar, TwinAvatar
+from app.api.file_inputs import AssetInput, InlineAsset, StoredAsset, UrlAsset
+from app.api.photo_intake import FETCH_SECONDS, usable_photo
 from app.api.video_looks import LookFacts, heygens_looks, own_looks, refuse
 from app.context import Context
 from app.errors import InvalidParameter, NotFound
@@ -43,7 +43,7 @@ async def bring_material(ctx: Context, caller: Caller, asked: AvatarRequest) -> 
     match asked:
         case PhotoAvatar():
             photo = await usable_photo(ctx, caller, asked.file)
-            asset_id, same = _named(photo, asked.file)
+            asset_id, same = _named(photo.asset if photo else None, asked.file)
             facts = {"image_width": photo.width, "image_height": photo.height} if photo else None
             places = [(("file", "asset_id"), asset_id)] if photo else ()
             return Material({"file": _stored(asset_id)}, same, places, facts=facts)
@@ -53,8 +53,12 @@ async def bring_material(ctx: Context, caller: Caller, asked: AvatarRequest) -> 
             return await _described(ctx, caller, asked)
 
 
-async def own_footage(ctx: Context, caller: Caller, source: StoredAsset, param: str) -> Asset | None:
+async def own_footage(
+    ctx: Context, caller: Caller, source: StoredAsset | InlineAsset, param: str
+) -> Asset | None:
     """The caller's video file; None where HeyGen's own id is to be passed on. Raises NotFound and InvalidParameter."""
+    if isinstance(source, InlineAsset):
+        return await take_in_inline(ctx, caller, source, param)
     async with ctx.database.begin() as session:
         asset = await own_asset(session, caller, source.asset_id)
         ours = asset is not None or await session.get(Asset, source.asset_id) is not None
@@ -69,14 +73,14 @@ async def own_footage(ctx: Context, caller: Caller, source: StoredAsset, param: 
     return asset
 
 
-async def _footage(ctx: Context, caller: Caller, source: FootageInput, param: str) -> Material:
+async def _footage(ctx: Context, caller: Caller, source: AssetInput, param: str) -> Material:
     if isinstance(source, UrlAsset):
         # HeyGen fetches it. What stands there may change, so that no two are known to be equal.
         return Material({param: {"type": "url", "url": source.url}}, None)
     asset = await own_footage(ctx, caller, source, param)
-    same = asset.sha256 if asset is not None else source.asset_id
-    places = [((param, "asset_id"), asset.id)] if asset is not None else ()
-    return Material({param: _stored(source.asset_id)}, same, places)
+    asset_id, same = _named(asset, source)
+    places = [((param, "asset_id"), asset_id)] if asset is not None else ()
+    return Material({param: _stored(asset_id)}, same, places)
 
 
 async def _described(ctx: Context, caller: Caller, asked: PromptAvatar) -> Material:
@@ -92,7 +96,7 @@ async def _described(ctx: Context, caller: Caller, asked: PromptAvatar) -> Mater
         param = f"reference_images.{number}"
         left = max(FETCH_SECONDS - (ctx.clock.elapsed() - began), 0)
         photo = await usable_photo(ctx, caller, source, param, within=left)
-        asset_id, same_photo = _named(photo, source)
+        asset_id, same_photo = _named(photo.asset if photo else None, source)
         body.setdefault("reference_images", []).append(_stored(asset_id))
         same.append(same_photo)
         if photo is not None:
@@ -111,11 +115,11 @@ async def _reference(ctx: Context, caller: Caller, avatar_id: str) -> LookFacts:
     return facts
 
 
-def _named(photo: UsablePhoto | None, source: object) -> tuple[str, str]:
-    """A photo's id, ours where it is known here, and what tells it from others."""
-    if photo is not None:
-        return photo.asset.id, photo.asset.sha256
-    assert isinstance(source, StoredAsset)  # noqa: S101 -- else there is a photo
+def _named(asset: Asset | None, source: AssetInput) -> tuple[str, str]:
+    """A file's id, ours where it is known here, and what tells it from others."""
+    if asset is not None:
+        return asset.id, asset.sha256
+    assert isinstance(source, StoredAsset)  # noqa: S101 -- else there is an asset
     return source.asset_id, source.asset_id
 
 

@@ -8,23 +8,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from app.api.file_inputs import ImageInput, VideoInput
 from app.api.requests import (
-    AssetInput,
     CallbackUrl,
     Identifier,
     LookOptions,
     Name,
-    StoredAsset,
-    UrlAsset,
     WireModel,
     broken,
     validate,
     without_nulls,
 )
 from app.errors import InvalidParameter
-
-FootageInput = Annotated[UrlAsset | StoredAsset, Field(discriminator="type")]
-"""Footage is too large to come inside a request."""
 
 
 def _plain(text: str) -> str:
@@ -46,14 +41,14 @@ class PhotoAvatar(Wanted):
     """A photo that shall become a look."""
 
     type: Literal["photo"]
-    file: AssetInput
+    file: ImageInput
 
 
 class TwinAvatar(Wanted):
     """Footage of a person that shall become their digital twin."""
 
     type: Literal["digital_twin"]
-    file: FootageInput
+    file: VideoInput
 
 
 class PromptAvatar(Wanted):
@@ -61,7 +56,7 @@ class PromptAvatar(Wanted):
 
     type: Literal["prompt"]
     prompt: Annotated[str, Field(min_length=1, max_length=1_000)]
-    reference_images: Annotated[list[AssetInput], Field(max_length=3)] = Field(default_factory=list)
+    reference_images: Annotated[list[ImageInput], Field(max_length=3)] = Field(default_factory=list)
     avatar_id: Identifier | None = None
 
 
@@ -92,10 +87,10 @@ class ConsentRequest(WireModel):
         ]
         | None
     ) = None
-    consent_video: FootageInput | None = None
+    consent_video: VideoInput | None = None
 
 
-def parse_avatar(body: Mapping[str, Any]) -> AvatarRequest:
+def parse_avatar(body: Mapping[str, Any], *, allow_private: bool = False) -> AvatarRequest:
     """The request in `body`; an explicit null counts as omitted. Raises InvalidParameter."""
     wire = without_nulls(body)
     kind = wire.get("type")
@@ -109,7 +104,7 @@ def parse_avatar(body: Mapping[str, Any]) -> AvatarRequest:
     if "file" in KINDS[kind].model_fields and "file" not in wire:
         # HeyGen's words, and its name for the field.
         raise InvalidParameter("At least one file source is required: provide 'file'.", param="files")
-    return validate(KINDS[kind], wire | {"type": kind})
+    return validate(KINDS[kind], wire | {"type": kind}, allow_private=allow_private)
 
 
 def parse_change(body: Mapping[str, Any]) -> LookChange:
@@ -117,6 +112,6 @@ def parse_change(body: Mapping[str, Any]) -> LookChange:
     return validate(LookChange, without_nulls(body))
 
 
-def parse_consent(body: Mapping[str, Any]) -> ConsentRequest:
+def parse_consent(body: Mapping[str, Any], *, allow_private: bool = False) -> ConsentRequest:
     """The request in `body`. Raises InvalidParameter."""
-    return validate(ConsentRequest, without_nulls(body))
+    return validate(ConsentRequest, without_nulls(body), allow_private=allow_private)

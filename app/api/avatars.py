@@ -31,7 +31,7 @@ from app.api.avatar_materials import Material, bring_material
 from app.api.avatar_requests import KINDS, AvatarRequest, parse_avatar
 from app.api.dependencies import CallerDep, ContextDep
 from app.api.idempotency import OnceDep
-from app.api.json_body import canonical, read_json, reckoned
+from app.api.json_body import canonical, read_as
 from app.api.look_views import group_view, is_simulated, look_view
 from app.api.openapi import creates
 from app.api.queue_room import RoomDep
@@ -76,8 +76,10 @@ async def create_avatar(
     request: Request, ctx: ContextDep, caller: CallerDep, once: OnceDep, room: RoomDep
 ) -> Response:
     """Take in what a look is made of and queue its making; an equal one that lives is answered instead."""
-    body = await read_json(request)
-    asked, body_hash = await reckoned(request, lambda: (parse_avatar(body), idempotency.hash_of(body)))
+    private = ctx.terms.allow_private_destinations
+    body_hash, asked = await read_as(
+        request, lambda body: (idempotency.hash_of(body), parse_avatar(body, allow_private=private))
+    )
     replayed = await once.replay(ctx, caller, body_hash)
     if replayed is not None:
         return replayed

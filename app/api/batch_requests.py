@@ -68,13 +68,15 @@ class Faults:
             raise InvalidParameter.of(self._found[:MAX_FAULTS])
 
 
-async def parse_batch(body: Mapping[str, Any], *, forward_fields: frozenset[str]) -> BatchRequest:
+async def parse_batch(
+    body: Mapping[str, Any], *, forward_fields: frozenset[str], allow_private: bool
+) -> BatchRequest:
     """The batch in `body`; raises InvalidParameter with the faults of all its items."""
     batch = validate(BatchBody, without_nulls(body, frozenset({"metadata", "videos"})))
     faults, videos = Faults(), []
     for index, item in enumerate(batch.videos):
         try:
-            video = parse_video(item, forward_fields=forward_fields)
+            video = parse_video(item, forward_fields=forward_fields, allow_private=allow_private)
             _check_item(video)
             videos.append(_in_folder(video, batch.folder_id))
         except InvalidParameter as error:

@@ -42,7 +42,11 @@ async def create_batch(
     replayed = await once.replay(ctx, caller, body_hash)
     if replayed is not None:
         return replayed
-    wanted = await parse_batch(body, forward_fields=ctx.terms.forward_fields)
+    wanted = await parse_batch(
+        body,
+        forward_fields=ctx.terms.forward_fields,
+        allow_private=ctx.terms.allow_private_destinations,
+    )
     await room.take(ctx, caller, len(wanted.videos))
     now = ctx.clock.now()
     checked = await _check(ctx, caller, wanted, now)

@@ -8,28 +8,37 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.answers import answer_error
-from app.errors import ApiError, HeadTooLarge, InvalidParameter, PayloadTooLarge, TooSlow
+from app.errors import ApiError, HeadTooLarge, InvalidParameter, PayloadTooLarge, RateLimited, TooSlow
 
 KB = 1024
 MB = 1024 * KB
 
 DEFAULT_LIMIT = 256 * KB
+INLINE = 135 * MB  # 100 MB of files in base64, and room for the rest
 # A path that ends in a slash stands for everything below it, a star for an id.
 LIMITS: Mapping[str, int] = {
-    "/v3/videos": 2 * MB,
+    "/v3/videos": INLINE,
     "/v3/estimates": 2 * MB,
     "/v3/videos/batches": 16 * MB,
-    "/v3/avatars": 45 * MB,  # 32 MB of photo in base64, and room for the rest
+    "/v3/avatars": INLINE,
+    "/v3/avatars/*/consent": INLINE,
     "/v3/assets": 101 * MB,  # 100 MB of video, and room for the multipart form around it
     "/v3/assets/*/upload": 101 * MB,
-    "/v3/voices/clone": 45 * MB,
+    "/v3/voices/clone": INLINE,
     "/callbacks/": 64 * KB,
 }
+
+# All bodies but these are held in memory while they are worked on: beyond a megabyte each they have so much together.
+STREAMED = ("/v3/assets", "/v3/assets/*/upload")
+SMALL = MB
+ROOM = 2 * INLINE
+RETRY_SECONDS = 5
 
 MOST_HEADERS = 100
 HEAD_LIMIT = 32 * KB
@@ -55,12 +64,14 @@ class BodyLimits:
         drain_bytes: int = DRAIN_BYTES,
         drain_seconds: float = DRAIN_SECONDS,
         patience_seconds: float = PATIENCE_SECONDS,
+        room: int = ROOM,
     ) -> None:
         self.app = app
         self.limits = limits
         self.drain_bytes = drain_bytes
         self.drain_seconds = drain_seconds
         self.patience_seconds = patience_seconds
+        self.room = _Room(room)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -68,8 +79,12 @@ class BodyLimits:
             return
         limit = limit_of(scope["path"], self.limits)
         headers = Headers(scope=scope)
-        meter = _Meter(limit, self.patience_seconds, receive, send)
-        refusal = _refusal(headers, limit) or await self._serve(scope, meter)
+        streamed = any(scope["path"] == pattern or _fits(scope["path"], pattern) for pattern in STREAMED)
+        meter = _Meter(limit, self.patience_seconds, None if streamed else self.room, receive, send)
+        try:
+            refusal = _refusal(headers, limit) or await self._serve(scope, meter)
+        finally:
+            meter.leave()
         if refusal is None:
             return
         # A client that expects a word from us first has not begun to write; one that is too slow has been waited for.
@@ -113,15 +128,24 @@ def _fits(path: str, pattern: str) -> bool:
     return pattern.endswith("/") and path.startswith(pattern)
 
 
+@dataclass
+class _Room:
+    """The bytes that may still be held in memory."""
+
+    left: int
+
+
 class _Meter:
     """Counts one request's body, and keeps back what the application says to a body cut short."""
 
-    def __init__(self, limit: int, patience: float, receive: Receive, send: Send) -> None:
+    def __init__(self, limit: int, patience: float, room: _Room | None, receive: Receive, send: Send) -> None:
         self.refused: ApiError | None = None
         self.answered = False
         self.finished = False  # the whole body has arrived: another read would wait for the client to hang up
         self._left = limit
         self._limit = limit
+        self._room = room
+        self._held = 0
         self._patience = self._most_patience = patience
         self._receive = receive
         self._send = send
@@ -137,7 +161,25 @@ class _Meter:
         if self._left < 0:
             self.refused = _too_large(self._limit)
             raise self.refused
+        self._hold(self._limit - self._left - SMALL)
         return message
+
+    def leave(self) -> None:
+        """Give back the room: the request is over."""
+        if self._room is not None:
+            self._room.left += self._held
+
+    def _hold(self, size: int) -> None:
+        if self._room is None or size <= self._held:
+            return
+        self._room.left -= size - self._held
+        self._held = size
+        if self._room.left < 0:
+            self.refused = RateLimited(
+                "Too many large requests are being read at once. Large files go to POST /v3/assets.",
+                retry_after=RETRY_SECONDS,
+            )
+            raise self.refused
 
     async def _receive_in_time(self) -> Message:
         loop = asyncio.get_running_loop()

@@ -18,17 +18,17 @@ from app.api.answers import data_bytes
 from app.api.avatar_materials import own_footage
 from app.api.avatar_requests import ConsentRequest, parse_consent
 from app.api.dependencies import CallerDep, ContextDep
+from app.api.file_inputs import UrlAsset
 from app.api.groups import group_at_heygen
-from app.api.heygen_copies import at_heygen
+from app.api.heygen_copies import at_heygen, naming
 from app.api.idempotency import Once, OnceDep
-from app.api.json_body import read_json
+from app.api.json_body import read_as
 from app.api.look_views import group_view
 from app.api.openapi import creates
-from app.api.requests import StoredAsset
 from app.api.upstream import acting, connection_of, shown
 from app.context import Context
 from app.errors import NotFound, NotReady
-from app.models import Group
+from app.models import Asset, Group
 from app.tenancy import Caller
 
 router = APIRouter()
@@ -43,20 +43,22 @@ async def ask_consent(
     group_id: str, request: Request, ctx: ContextDep, caller: CallerDep, once: OnceDep
 ) -> Response:
     """Ask for consent; the answer has the page where it is given, unless footage of it came along."""
-    body = await read_json(request)
-    asked = parse_consent(body)
-    body_hash = idempotency.hash_of(body)
+    private = ctx.terms.allow_private_destinations
+    body_hash, asked = await read_as(
+        request, lambda body: (idempotency.hash_of(body), parse_consent(body, allow_private=private))
+    )
     replayed = await once.replay(ctx, caller, body_hash)
     if replayed is not None:
         return replayed
     group, heygen_id = await _group(ctx, caller, group_id)
-    wire = await _wire(ctx, caller, asked)
+    wire, footage = await _wire(ctx, caller, asked)
+    key = _key(caller, once, wire)
     with acting(NotFound.avatar_group(group_id)):
         connection = connection_of(ctx, caller)
-        key = _key(caller, once, body_hash)
-        told = await connection.catalog.through_gate(
-            lambda: connection.heygen.create_consent(heygen_id, wire, key)
-        )
+        async with naming(ctx, caller, footage, "consent_video.asset_id"):
+            told = await connection.catalog.through_gate(
+                lambda: connection.heygen.create_consent(heygen_id, wire, key)
+            )
     connection.catalog.forget("group", heygen_id)
 
     async def keep(session: AsyncSession) -> tuple[str, bytes]:
@@ -78,22 +80,27 @@ async def _group(ctx: Context, caller: Caller, group_id: str) -> tuple[Group | N
     return group, group.heygen_group_id
 
 
-async def _wire(ctx: Context, caller: Caller, asked: ConsentRequest) -> dict[str, Any]:
-    """HeyGen's body: a file of ours is there before it is named."""
-    wire = asked.model_dump(exclude_none=True)
-    if isinstance(asked.consent_video, StoredAsset):
-        asset = await own_footage(ctx, caller, asked.consent_video, "consent_video")
-        if asset is not None:
-            with acting(NotFound.asset(asset.id, param="consent_video.asset_id")):
-                wire["consent_video"]["asset_id"] = await at_heygen(ctx, caller, asset)
-    return wire
+async def _wire(ctx: Context, caller: Caller, asked: ConsentRequest) -> tuple[dict[str, Any], Asset | None]:
+    """HeyGen's body, and the file of ours that it names, which is there by now."""
+    wire, video = asked.model_dump(exclude_none=True), asked.consent_video
+    if video is None or isinstance(video, UrlAsset):
+        return wire, None
+    asset = await own_footage(ctx, caller, video, "consent_video")
+    if asset is not None:
+        with acting(NotFound.asset(asset.id, param="consent_video.asset_id")):
+            heygen_id = await at_heygen(ctx, caller, asset)
+        wire["consent_video"] = {"type": "asset_id", "asset_id": heygen_id}
+    return wire, asset
 
 
-def _key(caller: Caller, once: Once, body_hash: str) -> str:
-    """HeyGen's Idempotency-Key: one for each of the caller's and body, so that a lost answer is given again."""
+def _key(caller: Caller, once: Once, wire: Mapping[str, Any]) -> str:
+    """HeyGen's Idempotency-Key: one for each of the caller's and body, so that a lost answer is given again.
+
+    The body is HeyGen's: that it did not know a file is not said of the next copy.
+    """
     if once.key is None:
         return uuid7().hex
-    named = f"{caller.tenant_id} {once.operation} {once.key} {body_hash}"
+    named = f"{caller.tenant_id} {once.operation} {once.key} {idempotency.hash_of(wire)}"
     return hashlib.sha256(named.encode()).hexdigest()
 
 

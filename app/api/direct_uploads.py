@@ -105,9 +105,9 @@ async def complete_batch(request: Request, ctx: ContextDep, caller: CallerDep) -
             raise no_batch(batch_id)
         rows = select(Upload).where(col(Upload.batch_id) == batch.id).order_by(col(Upload.item_index))
         uploads = (await session.scalars(rows.with_for_update())).all()
-        for upload in uploads:
-            if upload.storage_key is not None and mismatch(upload) is None:
-                await _finish(ctx, session, upload)
+        whole = [it for it in uploads if it.storage_key is not None and mismatch(it) is None]
+        session.add_all([_finished(ctx, upload) for upload in whole if upload.completed_at is None])
+        await session.flush()
         entries = await entries_of_batch(ctx, session, batch)
     return data(batch_view(batch, entries), status=202)
 
@@ -128,7 +128,11 @@ async def complete(request: Request, ctx: ContextDep, caller: CallerDep, asset_i
         if upload is None:
             raise NotFound.asset(asset_id)
         _check_bytes(upload, checksum)
-        asset = await _finish(ctx, session, upload)
+        if upload.completed_at is None:
+            asset = _finished(ctx, upload)
+            session.add(asset)
+        else:
+            asset = await session.get_one(Asset, upload.id)
     if asset.deleted_at is not None:
         raise NotFound.asset(asset_id)
     return data(stored_view(ctx, asset, ctx.clock.now()) | {"status": "completed"})
@@ -161,22 +165,17 @@ def _check_bytes(upload: Upload, checksum: str | None) -> None:
         )
 
 
-async def _finish(ctx: Context, session: AsyncSession, upload: Upload) -> Asset:
-    """The asset of an upload whose bytes are as declared, made where it is not yet; the row must be locked."""
-    asset = await session.get(Asset, upload.id)
-    if asset is None:
-        asset = Asset(
-            id=upload.id,
-            tenant_id=upload.tenant_id,
-            sha256=upload.sha256 or "",
-            mime=upload.mime or "",
-            size=upload.size,
-            filename=upload.filename,
-            storage_key=upload.storage_key or "",
-            created_at=upload.received_at or ctx.clock.now(),
-            promised_at=upload.created_at,
-        )
-        session.add(asset)
-        upload.completed_at = ctx.clock.now()
-        await session.flush()
-    return asset
+def _finished(ctx: Context, upload: Upload) -> Asset:
+    """The asset that an upload becomes now, whose bytes are as declared; its row must be locked, and not complete."""
+    upload.completed_at = ctx.clock.now()
+    return Asset(
+        id=upload.id,
+        tenant_id=upload.tenant_id,
+        sha256=upload.sha256 or "",
+        mime=upload.mime or "",
+        size=upload.size,
+        filename=upload.filename,
+        storage_key=upload.storage_key or "",
+        created_at=upload.received_at or upload.completed_at,
+        promised_at=upload.created_at,
+    )

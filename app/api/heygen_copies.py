@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
 from uuid_utils.compat import uuid7
 
 from app import asset_copies
-from app.api.upstream import connection_of
+from app.api.upstream import RETRY_SECONDS, connection_of
 from app.context import Context
+from app.errors import NotFound, NotReady
+from app.heygen.errors import Missing
 from app.models import Asset, AssetUpload
 from app.tenancy import Caller
+
+FRESH = timedelta(minutes=2)
 
 
 async def at_heygen(ctx: Context, caller: Caller, asset: Asset) -> str:
@@ -36,3 +44,22 @@ async def at_heygen(ctx: Context, caller: Caller, asset: Asset) -> str:
     async with ctx.database.begin() as session:
         await asset_copies.remember(session, copy)
     return heygen_asset_id
+
+
+@asynccontextmanager
+async def naming(ctx: Context, caller: Caller, asset: Asset | None, param: str) -> AsyncIterator[None]:
+    """A call that names the file: where HeyGen does not know it, it goes up again at the next one. Raises NotReady.
+
+    What went up lately stays: that is a lag. Of a file that is none of ours `param` is told as missing: NotFound.
+    """
+    try:
+        yield
+    except Missing as error:
+        if error.code != "asset_not_found":
+            raise
+        if asset is None:
+            raise NotFound(error.message or "Asset not found", code=error.code, param=param) from error
+        async with ctx.database.begin() as session:
+            before = ctx.clock.now() - FRESH
+            await asset_copies.forget(session, caller.account_id, [asset.id], before)
+        raise NotReady("HeyGen does not have this file yet.", retry_after=RETRY_SECONDS) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 from fastapi import APIRouter, Request
-from sqlalchemy import update
+from sqlalchemy import case, update
 from sqlmodel import col
 from starlette.responses import Response
 
@@ -49,8 +49,10 @@ async def rename_look(look_id: str, request: Request, ctx: ContextDep, caller: C
     owed = not await _rename_copy(ctx, own, name) or own.job.due_at is not None
     async with ctx.database.begin() as session:
         if owed:
-            ended = (col(Job.id) == own.look.id, col(Job.finished_at).isnot(None))
-            await session.execute(update(Job).where(*ended).values(due_at=ctx.clock.now()))
+            # While the look is made the poll finds out at its end, which this lock holds off.
+            ended = col(Job.finished_at).isnot(None)
+            due_at = case((ended, ctx.clock.now()), else_=col(Job.due_at))
+            await session.execute(update(Job).where(col(Job.id) == own.look.id).values(due_at=due_at))
         # Equal looks have equal names: whoever asks for the old one again wants a look of that name.
         renamed = update(Look).where(col(Look.id) == own.look.id, col(Look.name) != name)
         await session.execute(renamed.values(name=name, reuse_hash=None))
@@ -91,7 +93,7 @@ async def _rename_copy(ctx: Context, own: OwnLook, name: str) -> bool:
     """
     heygen_id, connection = own.look.heygen_look_id, ctx.connections.get(own.look.account_id)
     if heygen_id is None or connection is None:
-        return heygen_id is None
+        return False
     marked = with_token(name, own.job.title_token)
     try:
         await connection.catalog.through_gate(lambda: connection.heygen.rename_look(heygen_id, marked))

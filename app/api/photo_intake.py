@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from app.api.asset_intake import file_chunks, own_asset, take_in
-from app.api.requests import InlineAsset, StoredAsset, UrlAsset
+from app.api.file_inputs import AssetInput, InlineAsset, StoredAsset, UrlAsset
 from app.context import Context
 from app.errors import Fault, InvalidParameter, NotFound, Unavailable
 from app.models import Asset
@@ -21,8 +21,6 @@ from app.tenancy import Caller
 from app.webhooks.destination import DownloadFailed, download
 
 FETCH_SECONDS = 10.0
-
-Source = UrlAsset | StoredAsset | InlineAsset
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +32,14 @@ class UsablePhoto:
     height: int
 
 
-async def bring_photo(ctx: Context, caller: Caller, source: Source, param: str = "file") -> str | None:
+async def bring_photo(ctx: Context, caller: Caller, source: AssetInput, param: str = "file") -> str | None:
     """The id of our asset for a photo, as `usable_photo` finds it; None where HeyGen's own id is to be passed on."""
     photo = await usable_photo(ctx, caller, source, param)
     return photo.asset.id if photo is not None else None
 
 
 async def usable_photo(
-    ctx: Context, caller: Caller, source: Source, param: str = "file", *, within: float = FETCH_SECONDS
+    ctx: Context, caller: Caller, source: AssetInput, param: str = "file", *, within: float = FETCH_SECONDS
 ) -> UsablePhoto | None:
     """Fetch, check and keep a photo. No transaction is open while it is fetched, for `within` seconds at most.
 

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from datetime import timedelta
+from collections.abc import Mapping
 from typing import Any
 
-from app import asset_copies
-from app.api.asset_intake import own_asset, take_in
+from app.api.asset_intake import own_asset, take_in_inline
+from app.api.file_inputs import AssetInput, InlineAsset, StoredAsset, UrlAsset
 from app.api.heygen_copies import at_heygen
-from app.api.requests import StoredAsset, UrlAsset
-from app.api.upload_requests import TYPES
 from app.api.upstream import RETRY_SECONDS
-from app.api.voice_requests import InlineAudio
 from app.context import Context
 from app.errors import InvalidParameter, NotFound, Unavailable
 from app.heygen.errors import NoAnswer
 from app.models import Asset, Upload
-from app.photos import sniff
 from app.storage import NotStored
 from app.tenancy import Caller
 
-Source = UrlAsset | StoredAsset | InlineAudio
 
-FRESH = timedelta(minutes=2)
-
-
-async def bring_recording(ctx: Context, caller: Caller, source: Source) -> Asset | None:
+async def bring_recording(ctx: Context, caller: Caller, source: AssetInput) -> Asset | None:
     """Our asset for the recording; None where HeyGen is to fetch a URL, or to know the id itself.
 
     Raises InvalidParameter for what is no recording, and NotFound.
@@ -34,26 +25,14 @@ async def bring_recording(ctx: Context, caller: Caller, source: Source) -> Asset
     match source:
         case UrlAsset():
             return None
-        case InlineAudio():
-            mime = sniff(source.data)
-            declared = TYPES.get(source.media_type.lower(), source.media_type)
-            if mime != declared:
-                raise InvalidParameter(
-                    f"Content type not match {source.media_type} != {mime or 'unknown'}",
-                    param="audio.media_type",
-                )
-            _check(mime, "audio.data")
-
-            async def content() -> AsyncIterator[bytes]:
-                yield source.data
-
-            return await take_in(ctx, caller, content(), "recording")
+        case InlineAsset():
+            return await take_in_inline(ctx, caller, source, "audio")
         case StoredAsset():
             return await _stored(ctx, caller, source.asset_id)
 
 
 async def heygen_source(
-    ctx: Context, caller: Caller, source: Source, recording: Asset | None
+    ctx: Context, caller: Caller, source: AssetInput, recording: Asset | None
 ) -> Mapping[str, Any]:
     """The recording as HeyGen is told of it; it goes up first where HeyGen does not have it yet."""
     if recording is None:
@@ -68,13 +47,6 @@ async def heygen_source(
     return {"type": "asset_id", "asset_id": heygen_asset_id}
 
 
-async def forget_copy(ctx: Context, caller: Caller, recording: Asset) -> None:
-    """HeyGen says that it does not have it: have it go up again, unless it went up so lately that this is a lag."""
-    async with ctx.database.begin() as session:
-        before = ctx.clock.now() - FRESH
-        await asset_copies.forget(session, caller.account_id, [recording.id], before)
-
-
 async def _stored(ctx: Context, caller: Caller, asset_id: str) -> Asset | None:
     param = "audio.asset_id"
     async with ctx.database.begin() as session:
@@ -86,10 +58,6 @@ async def _stored(ctx: Context, caller: Caller, asset_id: str) -> Asset | None:
         if ours or not caller.account_wide:
             raise NotFound.asset(asset_id, param=param)
         return None
-    _check(asset.mime, param)
+    if not asset.mime.startswith(("audio/", "video/")):
+        raise InvalidParameter(f"'{param}' must be a recording, not {asset.mime}.", param=param)
     return asset
-
-
-def _check(mime: str | None, param: str) -> None:
-    if mime is None or not mime.startswith(("audio/", "video/")):
-        raise InvalidParameter(f"'{param}' must be a recording, not {mime or 'unknown'}.", param=param)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, Protocol, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -31,7 +29,6 @@ from app.errors import ApiError, Fault, InvalidParameter
 MAX_FAULTS = 20  # told at once
 MAX_PATH = 200  # characters of a field's name in an answer
 MAX_METADATA = 16 * 1024
-MAX_PHOTO = 32 * 1024 * 1024
 
 
 class WireModel(BaseModel):
@@ -43,17 +40,20 @@ class WireModel(BaseModel):
 Wire = TypeVar("Wire", bound=WireModel)
 
 
-def validate(model: type[Wire], body: Mapping[str, Any]) -> Wire:
-    """`body` as a `model`, or InvalidParameter with all its faults."""
+def validate(model: type[Wire], body: Mapping[str, Any], *, allow_private: bool = False) -> Wire:
+    """`body` as a `model`, or InvalidParameter with all its faults.
+
+    `allow_private` lets files stand at http and private addresses.
+    """
     try:
-        return model.model_validate(body)
+        return model.model_validate(body, context={"allow_private": allow_private})
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
     raise InvalidParameter.of([_fault(detail, body) for detail in details[:MAX_FAULTS]])
 
 
 @contextmanager
-def naming(renamed: Mapping[str, str]) -> Iterator[None]:
+def in_callers_words(renamed: Mapping[str, str]) -> Iterator[None]:
     """Let errors name a field as its caller does: `renamed` has those names, by where we moved the fields to."""
     try:
         yield
@@ -128,7 +128,7 @@ def _without_control_characters(text: str) -> str:
     return text
 
 
-def _web_address(text: str) -> str:
+def web_address(text: str) -> str:
     """Form only; whether we may go there is for the guarded client to say."""
     try:
         parts = urlsplit(text)
@@ -160,23 +160,6 @@ def _small(metadata: dict[str, Any]) -> dict[str, Any]:
     return metadata
 
 
-def decoded(data: Any) -> Any:
-    """The bytes in standard base64, at most 32 MB of them; to be used as a validator."""
-    if not isinstance(data, str):
-        raise broken("must be a string.")
-    if len(data) // 4 * 3 > MAX_PHOTO + 2:
-        raise broken("must be at most 32 MB.")
-    try:
-        photo = base64.b64decode(data, validate=True)
-    except (binascii.Error, ValueError):
-        raise broken("must be standard base64, without line breaks or a data: prefix.") from None
-    if not photo:
-        raise broken("must not be empty.")
-    if len(photo) > MAX_PHOTO:
-        raise broken("must be at most 32 MB.")
-    return photo
-
-
 # HeyGen's clients send every number through a double: 1.0 is an integer.
 Integer = Annotated[int, BeforeValidator(_integral)]
 Identifier = Annotated[str, Field(min_length=1, max_length=255)]
@@ -188,33 +171,7 @@ Name = Annotated[
 Title = Annotated[
     str, Field(max_length=1_000, json_schema_extra=_ONE_LINE), AfterValidator(_without_control_characters)
 ]
-WebAddress = Annotated[str, Field(max_length=8_192), AfterValidator(_web_address)]  # presigned links are long
-CallbackUrl = Annotated[str, Field(max_length=2_048), AfterValidator(_web_address)]
-
-
-class UrlAsset(WireModel):
-    """A file that stands at a public address."""
-
-    type: Literal["url"]
-    url: WebAddress
-
-
-class StoredAsset(WireModel):
-    """A file uploaded before."""
-
-    type: Literal["asset_id"]
-    asset_id: Identifier
-
-
-class InlineAsset(WireModel):
-    """A picture inside the request itself; `data` is decoded here."""
-
-    type: Literal["base64"]
-    media_type: Literal["image/png", "image/jpeg"]
-    data: Annotated[bytes, BeforeValidator(decoded), Field(repr=False, json_schema_extra={"format": "byte"})]
-
-
-AssetInput = Annotated[UrlAsset | StoredAsset | InlineAsset, Field(discriminator="type")]
+CallbackUrl = Annotated[str, Field(max_length=2_048), AfterValidator(web_address)]
 
 
 class LookOptions(WireModel):

@@ -51,7 +51,7 @@ async def put_bytes(
         if expires is not None or signature is not None:
             signed = (upload_path(asset_id), variant, expires or "", signature or "")
             if not verify(*signed, ctx.clock.now(), ctx.links.keys):
-                raise Forbidden("This upload link has expired or was altered; announce the file again.")
+                raise _closed()
         else:
             tenant_id = (await get_caller(request, ctx)).tenant_id
         upload = await _wanted(ctx, asset_id, tenant_id)
@@ -86,12 +86,20 @@ async def _wanted(ctx: Context, asset_id: str, tenant_id: str | None) -> Upload:
     if upload is None or tenant_id not in {None, upload.tenant_id}:
         raise NotFound.asset(asset_id)
     _check_open(upload)
+    if upload.expires_at <= ctx.clock.now():
+        raise _closed()
     return upload
 
 
 def _check_open(upload: Upload) -> None:
     if upload.completed_at is not None:
         raise Conflict("This upload is complete; announce another file for other bytes.")
+
+
+def _closed() -> Forbidden:
+    return Forbidden(
+        "This upload link has expired or was altered; announce the file again, under another Idempotency-Key."
+    )
 
 
 def _check_head(request: Request, upload: Upload) -> None:

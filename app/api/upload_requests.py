@@ -10,28 +10,11 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from app.api.asset_intake import MB, limit_for
+from app.api.file_types import MB, TYPES, limit_for
 from app.api.requests import CallbackUrl, Integer, Title, WireModel, broken, validate, without_nulls
 from app.errors import Fault, InvalidParameter
 
 MOST_FILES = 100
-
-# Names in use for the types that HeyGen takes, and what the bytes are called here.
-TYPES: Mapping[str, str] = {
-    "image/png": "image/png",
-    "image/jpeg": "image/jpeg",
-    "image/jpg": "image/jpeg",
-    "video/mp4": "video/mp4",
-    "video/webm": "video/webm",
-    "audio/mpeg": "audio/mpeg",
-    "audio/mp3": "audio/mpeg",
-    "audio/wav": "audio/wav",
-    "audio/wave": "audio/wav",
-    "audio/x-wav": "audio/wav",
-    "application/pdf": "application/pdf",
-    "application/x-subrip": "application/x-subrip",
-    "text/srt": "application/x-subrip",
-}
 
 
 def _known_type(text: str) -> str:

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from app.api.requests import AssetInput, Between, Identifier, Integer, WireModel, broken
+from app.api.file_inputs import ImageInput, PictureInput, VideoInput
+from app.api.requests import Between, Identifier, Integer, WireModel, broken
 from app.api.video_parts import (
     Color,
     ColorBackground,
@@ -75,7 +76,7 @@ class AvatarVideo(SpokenVideo, Acted):
 
 class ImageVideo(SpokenVideo):
     type: Literal["image"]
-    image: AssetInput
+    image: ImageInput
 
 
 class CinematicVideo(Shared):
@@ -84,7 +85,7 @@ class CinematicVideo(Shared):
     type: Literal["cinematic_avatar"]
     prompt: Annotated[str, Field(min_length=1, max_length=10_000)]
     avatar_id: Annotated[list[Identifier], Field(min_length=1, max_length=3)]
-    references: Annotated[list[AssetInput], Field(max_length=MOST_VIDEOS + MOST_IMAGES)] | None = None
+    references: Annotated[list[PictureInput], Field(max_length=MOST_VIDEOS + MOST_IMAGES)] | None = None
     duration: Annotated[Integer, Between(4, 15)] | None = None
     auto_duration: bool | None = None
     enhance_prompt: bool | None = None
@@ -113,7 +114,7 @@ class ImageScene(Speech):
     """Shown for `duration` seconds, or for as long as somebody speaks."""
 
     type: Literal["image"]
-    source: AssetInput
+    source: ImageInput
     duration: (
         Annotated[
             float, AfterValidator(_seconds), Field(json_schema_extra={"exclusiveMinimum": 0, "maximum": 300})
@@ -132,7 +133,7 @@ class ClipScene(Speech):
     """A video as it is, or with another voice."""
 
     type: Literal["video"]
-    source: AssetInput
+    source: VideoInput
     playback: Playback | None = None
 
 

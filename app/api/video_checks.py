@@ -14,7 +14,7 @@ from typing import Any
 
 from app import grants
 from app.api.video_bodies import Speaker
-from app.api.video_files import Assets, Places, bring_pictures, find_announced, find_assets, own_places
+from app.api.video_files import Assets, Places, bring_files, find_announced, find_assets, own_places
 from app.api.video_looks import (
     LookFacts,
     VoiceFacts,
@@ -65,7 +65,7 @@ async def check_video(ctx: Context, caller: Caller, request: VideoRequest, now: 
     """The request, ready to be stored; raises InvalidParameter, NotFound, and Unavailable of the photo check."""
     check_terms(ctx, caller, request, now)
     checked = check_named(caller, request, await look_up(ctx, caller, [request]))
-    body, brought = await bring_pictures(ctx, caller, request, checked.body)
+    body, brought = await bring_files(ctx, caller, request, checked.body)
     kept = tuple(place for place in checked.assets if place[0] != ("image", "asset_id"))
     return replace(checked, body=body, assets=(*kept, *brought))
 

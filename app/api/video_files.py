@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,16 +11,15 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.api.asset_intake import INCOMPLETE, take_in
+from app.api.asset_intake import INCOMPLETE, take_in_inline
 from app.api.photo_intake import bring_photo
-from app.api.requests import InlineAsset, naming
+from app.api.requests import in_callers_words
 from app.api.video_bodies import MOST_IMAGES, MOST_VIDEOS
 from app.api.video_requests import NamedFile, VideoRequest
 from app.context import Context
 from app.database import portions
 from app.errors import InvalidParameter, NotFound
 from app.models import Asset, Upload
-from app.photos import sniff
 from app.stored_request import put
 from app.tenancy import Caller
 
@@ -51,7 +50,7 @@ async def find_announced(session: AsyncSession, caller: Caller, asset_ids: Itera
 
 def own_places(caller: Caller, request: VideoRequest, assets: Assets, announced: frozenset[str]) -> Places:
     """Where in the body assets of ours stand; raises NotFound, and InvalidParameter for the wrong kind of file."""
-    with naming(request.renamed):
+    with in_callers_words(request.renamed):
         found = [(named, _asset_at(caller, named, assets, announced)) for named in request.assets]
     _check_references(request, assets)
     return tuple((tuple(named.path.split(".")), asset.id) for named, asset in found if asset is not None)
@@ -85,7 +84,7 @@ def _check_references(request: VideoRequest, assets: Assets) -> None:
         return
     kinds = [
         *(assets[named.id].mime.partition("/")[0] for named in request.assets if named.id in assets),
-        *("image" for _ in request.inline),
+        *(file.media_type.partition("/")[0] for _, file in request.inline),
         *(_kind_at(file) for file in request.upstream.get("references", ())),
     ]
     if kinds.count("video") > MOST_VIDEOS or kinds.count("image") > MOST_IMAGES:
@@ -99,33 +98,19 @@ def _kind_at(file: Mapping[str, str]) -> str | None:
     return "video" if path.endswith(CLIPS) else "image" if path.endswith(PICTURES) else None
 
 
-async def bring_pictures(
+async def bring_files(
     ctx: Context, caller: Caller, request: VideoRequest, body: dict[str, Any]
 ) -> tuple[dict[str, Any], Places]:
-    """The body with assets in the place of the pictures that came as URL or inside the request."""
+    """The body with assets in the place of the picture that came as URL, and of the files inside the request."""
     body, brought = copy.deepcopy(body), []
     if request.image is not None:
-        with naming(request.renamed):
+        with in_callers_words(request.renamed):
             photo_id = await bring_photo(ctx, caller, request.image, "image")
         if photo_id is not None:
             brought.append(("image", photo_id))
-    for path, picture in request.inline:
+    for path, file in request.inline:
         if path != "image":
-            brought.append((path, await _keep_picture(ctx, caller, picture, f"{path}.data")))
+            brought.append((path, (await take_in_inline(ctx, caller, file, path)).id))
     for path, asset_id in brought:
         put(body, path.split("."), {"type": "asset_id", "asset_id": asset_id})
     return body, tuple(((*path.split("."), "asset_id"), asset_id) for path, asset_id in brought)
-
-
-async def _keep_picture(ctx: Context, caller: Caller, picture: InlineAsset, param: str) -> str:
-    """A watermark may be as small as it likes, so it is no photo to check."""
-    mime = sniff(picture.data)
-    if mime != picture.media_type:
-        raise InvalidParameter(
-            f"'{param}' is {mime or 'no picture'}, but declared as {picture.media_type}.", param=param
-        )
-
-    async def content() -> AsyncIterator[bytes]:
-        yield picture.data
-
-    return (await take_in(ctx, caller, content(), "picture")).id

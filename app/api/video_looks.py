@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -55,24 +55,35 @@ class VoiceFacts:
 async def own_looks(session: AsyncSession, caller: Caller, avatar_ids: Iterable[str]) -> dict[str, LookFacts]:
     """The facts of those that rows of ours hold, by our id or HeyGen's, under the id that was asked for."""
     found: dict[str, LookFacts] = {}
-    rows = select(Look, Job).join(Job, col(Job.id) == col(Look.id))
-    for some in portions(dict.fromkeys(avatar_ids)):
+    foreign: dict[str, str | None] = {}
+    rows = select(Look, Job, col(Group.heygen_group_id)).join(Job, col(Job.id) == col(Look.id))
+    rows = rows.join(Group, col(Group.id) == col(Look.group_id))
+    for some in portions(avatar_ids):
         at_heygen = (col(Look.account_id) == caller.account_id, col(Look.heygen_look_id).in_(some))
-        for look, making in (await session.execute(rows.where(*at_heygen))).all():
-            if look.tenant_id != caller.tenant_id and await _granted(session, caller, look):
-                continue  # to be used as HeyGen's own
-            found[look.heygen_look_id or ""] = _own(look, making, caller, look.heygen_look_id or "")
-        for look, making in await session.execute(rows.where(col(Look.id).in_(some))):
+        for look, making, heygen_group_id in await session.execute(rows.where(*at_heygen)):
+            heygen_id = look.heygen_look_id or ""
+            found[heygen_id] = _own(look, making, caller, heygen_id)
+            if look.tenant_id != caller.tenant_id:
+                foreign[heygen_id] = heygen_group_id
+        for look, making, _ in await session.execute(rows.where(col(Look.id).in_(some))):
             found[look.id] = _own(look, making, caller, look.id)
+    for granted in await grants.covered_looks(session, caller, foreign):
+        del found[granted]  # to be used as HeyGen's own
     return found
 
 
 async def heygens_looks(ctx: Context, caller: Caller, avatar_ids: Iterable[str]) -> dict[str, LookFacts]:
-    """The facts of looks that no row of ours holds."""
+    """The facts of looks that no row of ours holds; one that the caller may not see does not exist."""
     ids = list(dict.fromkeys(avatar_ids))
     asked = await asyncio.gather(*(_look(ctx, caller, avatar_id) for avatar_id in ids[:MOST_LOOK_UPS]))
-    unasked = LookFacts(unchecked=not caller.account_wide)
-    return dict.fromkeys(ids, unasked) | dict(zip(ids, asked, strict=False))
+    hidden = await _hidden(ctx, caller, [it for it in asked if isinstance(it, schemas.Look)])
+    facts = dict.fromkeys(ids, LookFacts(unchecked=not caller.account_wide))
+    for avatar_id, it in zip(ids, asked, strict=False):
+        if isinstance(it, LookFacts):
+            facts[avatar_id] = it
+        else:
+            facts[avatar_id] = _no_look(avatar_id) if it.id in hidden else _theirs(it)
+    return facts
 
 
 async def heygens_voices(
@@ -105,7 +116,7 @@ def unusable(message: str) -> Callable[[str], ApiError]:
 
 def _own(look: Look, making: Job, caller: Caller, named: str) -> LookFacts:
     if look.tenant_id != caller.tenant_id or look.deleted_at is not None:
-        return LookFacts(refusal=lambda param: NotFound.avatar(named, param=param))
+        return _no_look(named)
     if making.status in {JobStatus.FAILED, JobStatus.CANCELED}:
         return LookFacts(refusal=unusable(making.failure_message or "This avatar could not be made."))
     if look.account_id != caller.account_id:
@@ -122,26 +133,27 @@ def _own(look: Look, making: Job, caller: Caller, named: str) -> LookFacts:
     )
 
 
-async def _granted(session: AsyncSession, caller: Caller, look: Look) -> bool:
-    """Whether another tenant's look was granted to this one, by HeyGen's ids."""
-    group = await session.get_one(Group, look.group_id)
-    return await grants.covers_look(session, caller, look.heygen_look_id or "", group.heygen_group_id)
-
-
-async def _look(ctx: Context, caller: Caller, avatar_id: str) -> LookFacts:
-    """The facts of a look of HeyGen's own; one the caller may not see does not exist."""
-    missing = LookFacts(refusal=lambda param: NotFound.avatar(avatar_id, param=param))
+async def _look(ctx: Context, caller: Caller, avatar_id: str) -> schemas.Look | LookFacts:
+    """A look of HeyGen's own, or what is known where it does not tell."""
     connection = ctx.connections.get(caller.account_id)
     try:
         look = await _ask(connection.catalog.look(avatar_id)) if connection else None
     except Missing:
-        return missing
-    if look is None:
-        return LookFacts(unchecked=not caller.account_wide)
-    if look.status is not None and not caller.account_wide:  # only private looks have a status
-        async with ctx.database.begin() as session:
-            if not await grants.covers_look(session, caller, look.id, look.group_id):
-                return missing
+        return _no_look(avatar_id)
+    return look or LookFacts(unchecked=not caller.account_wide)
+
+
+async def _hidden(ctx: Context, caller: Caller, looks: Iterable[schemas.Look]) -> Set[str]:
+    """Those that are private, and the caller may not see."""
+    # Only private looks have a status.
+    private = {it.id: it.group_id for it in looks if it.status is not None}
+    if caller.account_wide or not private:
+        return set()
+    async with ctx.database.begin() as session:
+        return private.keys() - await grants.covered_looks(session, caller, private)
+
+
+def _theirs(look: schemas.Look) -> LookFacts:
     if schemas.look_state(look) == "failed":
         return LookFacts(refusal=unusable(look.error_message or "This avatar could not be made."))
     kind = look.raw.get("avatar_type")
@@ -164,6 +176,10 @@ async def _voice(ctx: Context, caller: Caller, voice_id: str, rights: grants.Rig
     if schemas.is_private_voice(voice) and voice_id not in rights.visible:
         return _missing(voice_id)
     return VoiceFacts(engines=_words(voice.get("available_engines")))
+
+
+def _no_look(avatar_id: str) -> LookFacts:
+    return LookFacts(refusal=lambda param: NotFound.avatar(avatar_id, param=param))
 
 
 def _missing(voice_id: str) -> VoiceFacts:

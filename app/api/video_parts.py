@@ -7,17 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from app.api.requests import (
-    AssetInput,
-    Between,
-    CallbackUrl,
-    Identifier,
-    Title,
-    VideoOptions,
-    WebAddress,
-    WireModel,
-    broken,
-)
+from app.api.file_inputs import FileAddress, ImageInput
+from app.api.requests import Between, CallbackUrl, Identifier, Title, VideoOptions, WireModel, broken
 
 SPEECH_SOURCES = ("script", "audio_url", "audio_asset_id")
 
@@ -90,7 +81,7 @@ class ColorBackground(WireModel):
 
 class ImageBackground(WireModel):
     type: Literal["image"]
-    url: WebAddress | None = None
+    url: FileAddress | None = None
     asset_id: Identifier | None = None
 
 
@@ -113,7 +104,7 @@ class Placement(WireModel):
 
 
 class Watermark(WireModel):
-    image: AssetInput
+    image: ImageInput
     scale: (
         Annotated[
             float, AfterValidator(_scale), Field(json_schema_extra={"exclusiveMinimum": 0, "maximum": 2})
@@ -130,7 +121,7 @@ class Speech(WireModel):
     # HeyGen counts characters, which are code points here.
     script: Annotated[str, Field(min_length=1, max_length=5_000), AfterValidator(_spoken)] | None = None
     voice_id: Identifier | None = None
-    audio_url: WebAddress | None = None
+    audio_url: FileAddress | None = None
     audio_asset_id: Identifier | None = None
     voice_settings: VoiceSettings | None = None
 

@@ -6,15 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from app.api.requests import (
-    AssetInput,
-    InlineAsset,
-    StoredAsset,
-    VideoOptions,
-    naming,
-    validate,
-    without_nulls,
-)
+from app.api.file_inputs import AssetInput, InlineAsset, StoredAsset
+from app.api.requests import VideoOptions, in_callers_words, validate, without_nulls
 from app.api.video_bodies import (
     KINDS,
     AnyVideo,
@@ -60,7 +53,7 @@ class VideoRequest:
 
     `upstream` is HeyGen's body without title and callback fields. Paths in it are dotted ("scenes.3.source"). `inline`
     are the pictures taken out of it, which become assets before it can be sent; `image` is the picture of an image
-    video, wherever it comes from. `renamed` is for `naming`.
+    video, wherever it comes from. `renamed` is for `in_callers_words`.
     """
 
     type: Literal["avatar", "image", "cinematic_avatar", "studio"]
@@ -80,15 +73,17 @@ class VideoRequest:
     renamed: Mapping[str, str] = field(compare=False)
 
 
-def parse_video(body: Mapping[str, Any], *, forward_fields: frozenset[str] = frozenset()) -> VideoRequest:
+def parse_video(
+    body: Mapping[str, Any], *, forward_fields: frozenset[str] = frozenset(), allow_private: bool = False
+) -> VideoRequest:
     """The request in `body`; `forward_fields` are unknown keys to pass on verbatim. Raises InvalidParameter."""
     known = set(VISUAL_SOURCES).union(*(model.model_fields for model in KINDS.values()))
     forwarded = {key: value for key, value in body.items() if key in forward_fields and key not in known}
     wire, renamed = _modern(
         without_nulls({key: value for key, value in body.items() if key not in forwarded})
     )
-    with naming(renamed):
-        video: AnyVideo = validate(KINDS[wire["type"]], wire)
+    with in_callers_words(renamed):
+        video: AnyVideo = validate(KINDS[wire["type"]], wire, allow_private=allow_private)
     faults = list(conflicts(video))
     if faults:
         raise InvalidParameter.of(faults)

@@ -15,7 +15,7 @@ from app.api.answers import Limit100, data, data_bytes, page, read_limit
 from app.api.batch_reads import batch_statuses
 from app.api.dependencies import CallerDep, ContextDep
 from app.api.idempotency import OnceDep, create, hash_of
-from app.api.json_body import read_json
+from app.api.json_body import read_as
 from app.api.openapi import UNCHANGED, creates
 from app.api.queue_room import RoomDep
 from app.api.removal import DELETED_KNOWN, hide
@@ -59,13 +59,16 @@ async def create_video(
     request: Request, ctx: ContextDep, caller: CallerDep, once: OnceDep, room: RoomDep
 ) -> Response:
     """Accept a video for rendering."""
-    body = await read_json(request)
-    body_hash = hash_of(body)
+    parse = partial(
+        parse_video,
+        forward_fields=ctx.terms.forward_fields,
+        allow_private=ctx.terms.allow_private_destinations,
+    )
+    body_hash, wanted = await read_as(request, lambda body: (hash_of(body), parse(body)))
     replayed = await once.replay(ctx, caller, body_hash)
     if replayed is not None:
         return replayed
     await room.take(ctx, caller)
-    wanted = parse_video(body, forward_fields=ctx.terms.forward_fields)
     checked = await check_video(ctx, caller, wanted, ctx.clock.now())
     job = new_job(ctx, caller, wanted, checked, wanted.greenroom, ctx.clock.now())
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -17,17 +18,17 @@ from app import grants
 from app.api import answer_schemas
 from app.api.answers import data_bytes
 from app.api.dependencies import CallerDep, ContextDep
+from app.api.heygen_copies import naming
 from app.api.idempotency import OnceDep, hash_of
-from app.api.json_body import read_json
+from app.api.json_body import read_as, read_json
 from app.api.openapi import creates
 from app.api.paid_calls import Attempt, pay_once
-from app.api.recordings import bring_recording, forget_copy, heygen_source
-from app.api.upstream import RETRY_SECONDS, connection_of, shown
+from app.api.recordings import bring_recording, heygen_source
+from app.api.upstream import connection_of, shown
 from app.api.voice_requests import Speech, VoiceClone, VoiceDesign, parse
 from app.api.voice_rights import readable, shown_of
 from app.context import Context
-from app.errors import NotFound, NotReady
-from app.heygen.errors import Missing
+from app.errors import NotFound
 from app.models import GrantKind
 from app.tenancy import Caller
 
@@ -60,31 +61,27 @@ async def design_voice(request: Request, ctx: ContextDep, caller: CallerDep, onc
 )
 async def clone_voice(request: Request, ctx: ContextDep, caller: CallerDep, once: OnceDep) -> Response:
     """A voice made of a recording; `GET /v3/voices/{id}` tells when it is complete."""
-    body = await read_json(request)
-    wanted, wire = parse(VoiceClone, body, ctx.terms.forward_fields)
+    read = partial(
+        parse,
+        VoiceClone,
+        forward_fields=ctx.terms.forward_fields,
+        allow_private=ctx.terms.allow_private_destinations,
+    )
+    body_hash, (wanted, wire) = await read_as(request, lambda body: (hash_of(body), read(body)))
+    del wire["audio"]  # it is told as HeyGen knows it, and may be large
 
     async def call(attempt: Attempt) -> Mapping[str, Any]:
         recording = await bring_recording(ctx, caller, wanted.audio)
         source = await heygen_source(ctx, caller, wanted.audio, recording)
-        try:
+        async with naming(ctx, caller, recording, "audio.asset_id"):
             return await _post(ctx, caller, "/v3/voices/clone", wire | {"audio": source}, attempt)
-        except Missing as error:
-            if error.code != "asset_not_found":
-                raise
-            if recording is None:  # an id of HeyGen's own, or what an URL led to
-                param = f"audio.{wanted.audio.type}"
-                raise NotFound(
-                    error.message or "Recording not found", code=error.code, param=param
-                ) from error
-            await forget_copy(ctx, caller, recording)
-            raise NotReady("HeyGen does not have the recording yet.", retry_after=RETRY_SECONDS) from error
 
     async def keep(found: Mapping[str, Any], session: AsyncSession) -> tuple[str, bytes]:
         voice_id = str(found["voice_clone_id"])
         await _own(ctx, session, caller, [voice_id])
         return voice_id, data_bytes(dict(found))
 
-    return await pay_once(ctx, caller, once, hash_of(body), call, keep)
+    return await pay_once(ctx, caller, once, body_hash, call, keep)
 
 
 @router.post(

@@ -7,18 +7,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from app.api.requests import (
-    Between,
-    Identifier,
-    Integer,
-    StoredAsset,
-    UrlAsset,
-    WireModel,
-    broken,
-    decoded,
-    validate,
-    without_nulls,
-)
+from app.api.file_inputs import InlineAsset, StoredAsset, UrlAsset, usual_type
+from app.api.requests import Between, Identifier, Integer, WireModel, broken, validate, without_nulls
 
 _Wire = TypeVar("_Wire", bound=WireModel)
 
@@ -41,18 +31,16 @@ class VoiceDesign(WireModel):
     seed: Annotated[Integer, Field(ge=0)] | None = None
 
 
-class InlineAudio(WireModel):
-    """A recording inside the request itself; `data` is decoded here."""
-
-    type: Literal["base64"]
-    media_type: Annotated[str, Field(min_length=1, max_length=100)]
-    data: Annotated[bytes, BeforeValidator(decoded), Field(repr=False, json_schema_extra={"format": "byte"})]
+class InlineRecording(InlineAsset):
+    media_type: Annotated[
+        Literal["audio/mpeg", "audio/wav", "video/mp4", "video/webm"], BeforeValidator(usual_type)
+    ]
 
 
 class VoiceClone(WireModel):
     """A recording to make a voice of."""
 
-    audio: Annotated[UrlAsset | StoredAsset | InlineAudio, Field(discriminator="type")]
+    audio: Annotated[UrlAsset | StoredAsset | InlineRecording, Field(discriminator="type")]
     voice_name: Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_spoken)]
     language: Word | None = None
     remove_background_noise: bool | None = None
@@ -70,7 +58,11 @@ class Speech(WireModel):
 
 
 def parse(
-    model: type[_Wire], body: Mapping[str, Any], forward_fields: frozenset[str]
+    model: type[_Wire],
+    body: Mapping[str, Any],
+    forward_fields: frozenset[str],
+    *,
+    allow_private: bool = False,
 ) -> tuple[_Wire, dict[str, Any]]:
     """The request in `body`, and HeyGen's own body; `forward_fields` are passed on unread. Raises InvalidParameter."""
     wire = without_nulls(body)
@@ -78,4 +70,4 @@ def parse(
         key: value for key, value in wire.items() if key in forward_fields and key not in model.model_fields
     }
     known = {key: value for key, value in wire.items() if key not in forwarded}
-    return validate(model, known), wire
+    return validate(model, known, allow_private=allow_private), wire

@@ -7,15 +7,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app import gates, governor, lifecycle
 from app.context import Connection, Context
 from app.heygen.errors import HeyGenError, Missing
-from app.heygen.schemas import Look, Video, look_state, owes_consent, video_state
+from app.heygen.schemas import Look as HeyGenLook
+from app.heygen.schemas import Video, look_state, owes_consent, video_state
+from app.heygen.titles import with_token
 from app.lifecycle import By, Completed, ConsentOwed, Fact, Failed, Rendered
-from app.models import Job, JobStatus, is_status
+from app.models import Job, JobStatus, Look, is_status
 from app.remote_files import first_byte
 from app.worker import cadence, consents
 from app.worker.claims import heed_hints, hinted, put_all_back, put_back, take_due
@@ -167,10 +170,19 @@ async def ask(ctx: Context, job: Job) -> None:
         source = "callback" if hinted(job) else "poll"
         if not await lifecycle.apply(session, job.id, fact, By(source, now, job.epoch)):
             return
+        if isinstance(fact, Completed) and fact.heygen_name is not None:
+            await _owe_name(session, job, fact.heygen_name, now)
     log.info("job_moved", job_id=job.id, fact=type(fact).__name__, by=source)
     ctx.wake.hint("deliver")
     ctx.wake.hint("archive")
     ctx.wake.hint("submit")  # a slot may be free, a look may be ready
+
+
+async def _owe_name(session: AsyncSession, job: Job, heygen_name: str, now: datetime) -> None:
+    """Have HeyGen's copy of a look renamed that was given another name here while it was made."""
+    name = await session.scalar(select(col(Look.name)).where(col(Look.id) == job.id))
+    if heygen_name != with_token(name, job.title_token):
+        await session.execute(update(Job).where(col(Job.id) == job.id).values(due_at=now))
 
 
 async def outcome(ctx: Context, job: Job) -> Fact | None:
@@ -198,7 +210,7 @@ async def outcome(ctx: Context, job: Job) -> Fact | None:
             return None
 
 
-def _of_look(look: Look) -> Fact | None:
+def _of_look(look: HeyGenLook) -> Fact | None:
     match look_state(look):
         case "failed":
             return Failed(look.error_code or "training_failed", look.error_message)
@@ -207,7 +219,7 @@ def _of_look(look: Look) -> Fact | None:
             # The links themselves expire: only that there are some is kept.
             links = {"image": look.preview_image_url, "video": look.preview_video_url}
             told["previews"] = [name for name, link in links.items() if link]
-            return Completed(told, heygen_group_id=look.group_id)
+            return Completed(told, heygen_group_id=look.group_id, heygen_name=look.name)
         case _:
             return None
 

@@ -12,7 +12,7 @@ from sqlmodel import col
 from app.context import Context
 from app.models import Asset, File, Job, Tenant, Upload
 from app.storage import Found
-from app.worker.prune import DELETED_KEPT
+from app.worker.prune import DELETED_KEPT, KEYS_KEPT
 
 log = structlog.get_logger(__name__)
 
@@ -48,10 +48,10 @@ class Sweep:
 
 
 async def _give_up(ctx: Context) -> None:
-    """Forget uploads that were never completed, a day after their links expired; what came of them is a stray then."""
+    """Forget uploads that were never completed, once no Idempotency-Key names them; what came of them is a stray then."""
     late = (
         select(col(Upload.id))
-        .where(col(Upload.completed_at).is_(None), col(Upload.expires_at) < ctx.clock.now() - KEPT)
+        .where(col(Upload.completed_at).is_(None), col(Upload.expires_at) < ctx.clock.now() - KEYS_KEPT)
         .limit(UPLOADS_A_STEP)
     )
     async with ctx.database.begin() as session:

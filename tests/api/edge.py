@@ -32,6 +32,7 @@ def build_app() -> FastAPI:
 
     @videos.post("")
     @app.post("/v3/avatars")
+    @app.post("/v3/assets")
     @app.post("/callbacks/heygen/{token}")
     async def created(request: Request) -> dict[str, int]:
         return {"bytes": len(await request.body())}

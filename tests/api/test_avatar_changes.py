@@ -1,12 +1,16 @@
 """Looks and groups that are renamed and deleted: ours at once, HeyGen's copies later, HeyGen's own through it."""
 
+import asyncio
+import contextvars
 from datetime import timedelta
 from typing import Any
 
 import httpx
+import pytest
+from sqlalchemy import select, text
 
 from app.context import Context
-from app.models import Account
+from app.models import Account, Look
 from app.simulator.app import Simulator
 from app.simulator.catalog import LOOKS
 from tests.api.callers import at_heygen, caller, create_video, error_of, read_video
@@ -61,6 +65,52 @@ async def test_a_look_gets_another_name_here_and_at_heygen(
     await run_worker(served)
     assert len(simulator.requests("PATCH")) == renames, "that was all"
     assert error_of(await api.patch(LOOK_PATH.format(look["id"]), json={}))[2] == "name"
+
+
+async def test_a_name_that_heygen_missed_while_the_look_was_made_reaches_it_when_that_is_ready(
+    api: httpx.AsyncClient, served: Context, clock: ManualClock, heygen_url: str, simulator: Simulator
+) -> None:
+    looks = [await created(api, inline(picture(color=color))) for color in ("red", "green", "blue")]
+    simulator.set_scenario("drop_after_accept", times=1)  # so that nobody knows the id of one of them
+    await run_worker(served)
+    simulator.set_scenario("outage", method="PATCH")
+    for look in looks[:2]:
+        answer = await api.patch(LOOK_PATH.format(look["id"]), json={"name": "Tom"})
+        assert (answer.status_code, answer.json()["data"]["status"]) == (200, "processing")
+    assert len(simulator.requests("PATCH")) == 1
+    simulator.clear_scenarios()
+    for _ in range(2):
+        await make(served, clock)
+    async with at_heygen(heygen_url) as direct:
+        for look, name in zip(looks, ("Tom [gr:", "Tom [gr:", "Sarah [gr:"), strict=True):
+            theirs = await direct.get(LOOK_PATH.format(await heygens_look(api, look["id"])))
+            assert theirs.json()["data"]["name"].startswith(name)
+    assert len(simulator.requests("PATCH")) == 3, "what has its name is not told it"
+
+
+@pytest.mark.parametrize("engine_name", ["postgresql"])  # SQLite has one writer anyway
+async def test_a_name_that_heygen_missed_just_when_the_look_became_ready_reaches_it_too(
+    api: httpx.AsyncClient, served: Context, clock: ManualClock, heygen_url: str, simulator: Simulator
+) -> None:
+    look = await created(api, inline(picture()))
+    await run_worker(served)
+    clock.advance(timedelta(minutes=2))
+    simulator.set_scenario("outage", method="PATCH")
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    asked: list[asyncio.Task[object]] = []
+    async with served.database.begin() as session:
+        await session.execute(select(Look).with_for_update())
+        for request in (run_worker(served), api.patch(LOOK_PATH.format(look["id"]), json={"name": "Tom"})):
+            asked.append(asyncio.create_task(request, context=contextvars.Context()))
+            while await session.scalar(waiting) < len(asked) and not asked[-1].done():
+                pass
+    await asyncio.gather(*asked)
+    simulator.clear_scenarios()
+    clock.advance(timedelta(minutes=10))
+    await run_worker(served)
+    async with at_heygen(heygen_url) as direct:
+        theirs = await direct.get(LOOK_PATH.format(await heygens_look(api, look["id"])))
+        assert theirs.json()["data"]["name"].startswith("Tom [gr:")
 
 
 async def test_a_rename_of_what_heygen_no_longer_has_is_not_repeated_for_ever(

@@ -9,8 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.api.avatar_requests import PhotoAvatar, PromptAvatar, parse_avatar, parse_change, parse_consent
-from app.api.requests import MAX_PHOTO, InlineAsset, StoredAsset, UrlAsset
+from app.api.avatar_requests import (
+    PhotoAvatar,
+    PromptAvatar,
+    TwinAvatar,
+    parse_avatar,
+    parse_change,
+    parse_consent,
+)
+from app.api.file_inputs import InlineAsset, StoredAsset, UrlAsset
+from app.api.file_types import MB
 from app.errors import ApiError, InvalidParameter
 
 URL = {"type": "url", "url": "https://example.com/portrait.jpg"}
@@ -115,6 +123,11 @@ def with_file(**fields: Any) -> dict[str, Any]:
             "'file.data' must be standard base64, without line breaks or a data: prefix.",
         ),
         (
+            with_file(**INLINE | {"data": "aGk=aGk="}),
+            "file.data",
+            "'file.data' must be standard base64, without line breaks or a data: prefix.",
+        ),
+        (
             with_file(**INLINE | {"data": "é" * 4}),
             "file.data",
             "'file.data' must be standard base64, without line breaks or a data: prefix.",
@@ -142,7 +155,11 @@ def with_file(**fields: Any) -> dict[str, Any]:
             "'reference_images.1.url' is required.",
         ),
         (PROMPT | {"avatar_id": ""}, "avatar_id", "'avatar_id' must not be empty."),
-        (TWIN | {"file": INLINE}, "file.type", "'file.type' must be one of 'url', 'asset_id'."),
+        (
+            TWIN | {"file": INLINE},
+            "file.media_type",
+            "'file.media_type' must be 'video/mp4' or 'video/webm'.",
+        ),
         (TWIN | {"name": None}, "name", "'name' is required."),
         (TWIN | {"avatar_id": "l1"}, "avatar_id", "'avatar_id' is not a known field."),
         (
@@ -180,7 +197,7 @@ def test_names_and_consents_are_checked() -> None:
         (parse_consent, {"consent_text": "a <b> c"}, "consent_text"),
         (parse_consent, {"consent_text": "x" * 1001}, "consent_text"),
         (parse_consent, {"reroute_url": "javascript:alert(1)"}, "reroute_url"),
-        (parse_consent, {"consent_video": INLINE}, "consent_video.type"),
+        (parse_consent, {"consent_video": INLINE}, "consent_video.media_type"),
         (parse_consent, {"consent_id": "x"}, "consent_id"),
     ]
     for parse, body, param in wrong:
@@ -190,14 +207,28 @@ def test_names_and_consents_are_checked() -> None:
 
 
 def test_a_photo_in_the_body_may_have_32_mb_and_no_byte_more() -> None:
-    largest = base64.b64encode(bytes(MAX_PHOTO)).decode()
+    largest = base64.b64encode(bytes(32 * MB)).decode()
     file = photo(PHOTO | {"file": INLINE | {"data": largest}}).file
     assert isinstance(file, InlineAsset)
-    assert len(file.data) == MAX_PHOTO
-    for size in (MAX_PHOTO + 1, MAX_PHOTO + 100):
+    assert len(file.data) == 32 * MB
+    for size in (32 * MB + 1, 32 * MB + 100):
         data = base64.b64encode(bytes(size)).decode()
         error = refusal(PHOTO | {"file": INLINE | {"data": data}})
         assert (error.param, error.message) == ("file.data", "'file.data' must be at most 32 MB.")
+
+
+def test_footage_in_the_body_may_be_larger_than_a_photo() -> None:
+    data = base64.b64encode(bytes(33 * MB)).decode()
+    request = parse_avatar(TWIN | {"file": INLINE | {"media_type": "video/mp4", "data": data}})
+    assert isinstance(request, TwinAvatar)
+    assert isinstance(request.file, InlineAsset)
+    assert len(request.file.data) == 33 * MB
+
+
+def test_a_type_may_have_another_name_that_is_in_use() -> None:
+    file = photo(PHOTO | {"file": INLINE | {"media_type": "image/JPG"}}).file
+    assert isinstance(file, InlineAsset)
+    assert file.media_type == "image/jpeg"
 
 
 def test_several_faults_are_told_at_once() -> None:

@@ -11,8 +11,8 @@ import httpx
 import pytest
 from sqlalchemy import func, select
 
+from app.api.file_inputs import UrlAsset
 from app.api.photo_intake import usable_photo
-from app.api.requests import UrlAsset
 from app.context import Context
 from app.errors import InvalidParameter
 from app.models import Account, Asset, Job, Look, Tenant

@@ -6,11 +6,13 @@ from dataclasses import replace
 from datetime import timedelta
 
 import httpx
+import pytest
 
 from app.context import Context
-from app.models import Account
+from app.models import Account, Asset, Endpoint, Event, Group, Job, Look
 from app.simulator.app import Simulator
 from tests.api.callers import (
+    LOOK,
     PHOTO,
     PORTRAIT,
     VIDEO,
@@ -22,8 +24,10 @@ from tests.api.callers import (
     read_video,
     render,
 )
+from tests.api.test_voice_making import SAY, SPEECH, clone
 from tests.clocks import ManualClock
 from tests.services import run_worker, serving
+from tests.worker.test_plans import ID, NEW, copy
 
 
 async def test_a_client_needs_no_header_but_its_key_and_may_send_any_other(served: Context, key: str) -> None:
@@ -68,6 +72,42 @@ async def test_waiting_costs_nothing_upstream_and_nothing_of_the_creates(
     assert len(simulator.requests()) == before
 
 
+# How long a page is that nobody asked to be of any length.
+PAGES = {
+    "videos": 10,
+    "assets?username=acme": 20,
+    "avatars": 20,
+    "avatars/looks": 20,
+    "webhooks/endpoints": 10,
+    "webhooks/events": 10,
+}
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"])
+async def test_a_list_without_a_limit_is_as_long_as_at_heygen(
+    api: httpx.AsyncClient, served: Context, simulator: Simulator
+) -> None:
+    batch = (await api.post("/v3/videos/batches", json={"videos": [VIDEO] * 101})).json()["data"]
+    await api.post("/v3/assets", files={"file": ("a.png", PHOTO.read_bytes())})
+    await api.post("/v3/webhooks/endpoints", json={"url": "https://hooks.example.com/heygen"})
+    await api.post("/v3/avatars", json={"type": "prompt", "name": "Ann", "prompt": "A pilot."})
+    await api.post(f"/v3/videos/{batch['items'][0]['video_id']}/cancel")
+    async with served.database.begin() as session:
+        await copy(session, Job, 1, 20, **NEW)
+        await copy(session, Group, 1, 20, id=ID)
+        await copy(session, Look, 1, 20, id=ID, group_id=ID, reuse_hash=None)
+        await copy(session, Asset, 1, 20, id=ID, sha256=ID)
+        await copy(session, Endpoint, 1, 10, id=ID)
+        await copy(session, Event, 1, 10, id=ID, number=lambda number: number + 100)
+    for path, length in PAGES.items():
+        page = (await api.get(f"/v3/{path}")).json()
+        assert (len(page["data"]), page["has_more"]) == (length, True), path
+    items = (await api.get(f"/v3/videos/batches/{batch['batch_id']}")).json()["data"]
+    assert (len(items["items"]), items["has_more"]) == (100, True)
+    await api.get("/v3/voices")
+    assert "limit=20" in simulator.requests("GET", "/v3/voices")[-1].path, "HeyGen has them all"
+
+
 async def test_every_success_is_a_json_object(
     api: httpx.AsyncClient, served: Context, clock: ManualClock
 ) -> None:
@@ -89,9 +129,36 @@ async def test_every_success_is_a_json_object(
         await api.get(f"/v3/videos/statuses?video_ids={video_id}%2C{other}"),
     ]
     for answer in answers:
-        assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json"), answer.url
-        assert answer.content.startswith(b"{")
+        check_object(answer)
     assert len(answers[-1].json()["data"]) == 2, "an encoded comma is a comma"
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"])
+async def test_every_delete_and_every_202_is_a_json_object_too(api: httpx.AsyncClient) -> None:
+    pilot = {"type": "prompt", "prompt": "A pilot.", "name": "Ann", "greenroom": {"reuse": False}}
+    looks = [(await api.post("/v3/avatars", json=pilot)).json()["data"]["avatar_item"] for _ in range(2)]
+    hook = (await api.post("/v3/webhooks/endpoints", json={"url": "https://example.com/hook"})).json()["data"]
+    announced = {"filename": "a.pdf", "content_type": "application/pdf", "size_bytes": 9}
+    batch = (await api.post("/v3/assets/direct-uploads/batches", json={"files": [announced]})).json()["data"]
+    [item] = batch["items"]
+    check_object(await fetch(item["upload_url"], "PUT", b"%PDF-1.7\n", Content_Type="application/pdf"))
+    named = {"batch_id": batch["batch_id"]}
+    check_object(await api.post("/v3/assets/complete/batches", json=named), 202)
+    check_object(await api.post("/v3/videos", json=VIDEO, headers={"Prefer": "respond-async"}), 202)
+    for path in (
+        f"assets/{item['asset_id']}",
+        f"avatars/looks/{looks[0]['id']}",
+        f"avatars/{looks[1]['group_id']}",
+        f"voices/{await clone(api)}",
+        f"webhooks/endpoints/{hook['endpoint_id']}",
+    ):
+        check_object(await api.delete(f"/v3/{path}"))
+
+
+def check_object(answer: httpx.Response, status: int = 200) -> None:
+    """It is an object in JSON, without a byte-order mark."""
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/json"), answer.url
+    assert answer.content.startswith(b"{")
 
 
 # What the client's tables show of each list; whole seconds where its schema says integer.
@@ -139,7 +206,11 @@ async def test_a_video_that_reads_completed_can_be_downloaded_at_once_and_stays_
         assert int(film.headers["content-length"]) == len(film.content) > 0
     again = await read_video(api, video_id)
     assert again == video
-    clock.advance(timedelta(days=8))
+    clock.advance(timedelta(days=1))
+    fresh = (await read_video(api, video_id))["video_url"]
+    assert fresh != video["video_url"]
+    assert [(await fetch(link)).status_code for link in (fresh, video["video_url"])] == [200, 200]
+    clock.advance(timedelta(days=7))
     expired = await fetch(video["video_url"])
     assert (expired.status_code, expired.json()["error"]["code"]) == (403, "forbidden")
     assert (await fetch((await read_video(api, video_id))["video_url"])).status_code == 200
@@ -190,8 +261,18 @@ async def test_a_wait_that_failed_says_why(
     video = await read_video(api, video_id)
     assert (video["status"], video["failure_code"]) == ("failed", "rendering_failed")
     assert video["failure_message"]
-    unknown = await api.get(f"/v3/videos/{'0' * 32}")
-    assert error_of(unknown)[:2] == (404, "video_not_found")
+
+
+async def test_the_code_and_the_status_tell_the_client_what_to_do(
+    api: httpx.AsyncClient, simulator: Simulator
+) -> None:
+    for path, code in (("videos", "video"), ("avatars/looks", "avatar"), ("voices", "voice")):
+        assert error_of(await api.get(f"/v3/{path}/{'0' * 32}"))[:2] == (404, f"{code}_not_found")
+    assert error_of(await api.delete(f"/v3/avatars/looks/{LOOK}"))[:2] == (403, "forbidden")
+    simulator.set_scenario("unknown_code", code="plan_upgrade_required", status=402.0, path=SPEECH)
+    assert error_of(await api.post(SPEECH, json=SAY))[:2] == (402, "plan_upgrade_required")
+    simulator.set_scenario("unknown_code", code="ai_vendor_access_restricted", path=SPEECH)
+    assert error_of(await api.post(SPEECH, json=SAY))[:2] == (403, "ai_vendor_access_restricted")
 
 
 async def spoken(served: Context, request: str) -> tuple[int, dict[str, dict[str, object]]]:

@@ -17,6 +17,7 @@ from tests.api.callers import VIDEO, VOICE, caller, error_of, read_video, render
 from tests.api.photos import picture, uploaded
 from tests.clocks import ManualClock
 from tests.services import TLS
+from tests.statements import recording
 
 MB = 1024 * 1024
 PNG = picture()
@@ -180,6 +181,11 @@ async def test_a_link_opens_its_own_upload_for_an_hour_and_nothing_else(
     assert (await api.put(bare, content=PNG, headers=headers)).status_code == 200
     clock.advance(timedelta(hours=1))
     assert error_of(await send(told))[:2] == (403, "forbidden")
+    path = f"/v3/assets/statuses?asset_ids={other['asset_id']}"
+    assert (await api.get(path)).json()["data"][0]["status"] == "failed"
+    late = await api.put(other["upload_url"].partition("?")[0], content=PNG, headers=headers)
+    assert error_of(late) == (403, "forbidden", None)
+    assert (await api.get(path)).json()["data"][0]["status"] == "failed", "what has failed stays so"
     assert (await complete(api, told)).status_code == 200, "its bytes came in time"
 
 
@@ -258,6 +264,21 @@ async def test_a_key_promises_one_id(api: httpx.AsyncClient) -> None:
     batches = [await api.post(f"{PATH}/batches", json={"files": [FILE]}, headers=headers) for _ in range(2)]
     assert batches[0].content == batches[1].content, "the same key, the same batch"
     assert batches[1].headers["Idempotent-Replayed"] == "true"
+
+
+async def test_completing_a_batch_takes_no_more_statements_for_more_files(
+    api: httpx.AsyncClient, served: Context
+) -> None:
+    taken = []
+    for count in (1, 4):
+        made = (await api.post(f"{PATH}/batches", json={"files": [FILE] * count})).json()["data"]
+        await asyncio.gather(*(send(item) for item in made["items"]))
+        for _ in range(2):
+            with recording(served.database) as statements:
+                done = await api.post("/v3/assets/complete/batches", json={"batch_id": made["batch_id"]})
+            assert done.json()["data"]["counts_by_status"] == {"completed": count}
+            taken.append(len(statements))
+    assert taken[:2] == taken[2:]
 
 
 async def test_a_batch_is_completed_file_by_file_and_one_bad_file_fails_no_other(

@@ -9,11 +9,12 @@ from app import grants, tenancy
 from app.context import Context
 from app.models import Account, GrantKind
 from app.simulator.app import Simulator
-from tests.api.callers import at_heygen, caller, create_video, error_of, read_video, render
+from tests.api.callers import VOICE, at_heygen, caller, create_video, error_of, read_video, render
 from tests.api.photos import picture
 from tests.api.test_avatars import created, inline, make
 from tests.api.test_looks import PUBLIC, PUBLIC_GROUPS, everything, looks_of
 from tests.clocks import ManualClock
+from tests.statements import recording
 
 LOOK_PATH = "/v3/avatars/looks/"
 
@@ -114,3 +115,30 @@ async def test_a_look_that_another_tenant_made_can_be_granted_by_heygens_id(
         await render(served, clock)
         assert (await read_video(user, video_id))["status"] == "completed"
         assert error_of(await user.delete(LOOK_PATH + theirs)) == (403, "resource_access_denied", None)
+
+
+async def test_looks_that_others_made_take_no_more_statements_the_more_of_them_a_video_names(
+    served: Context, account: Account, clock: ManualClock
+) -> None:
+    async with (
+        caller(served, account, "maker") as maker,
+        caller(served, account, "narrow") as narrow,
+        caller(served, account, "wide", account_wide=True) as wide,
+    ):
+        made = [await created(maker, inline(picture(color=color))) for color in ("red", "green")]
+        await make(served, clock)
+        looks = [(await maker.get(LOOK_PATH + it["id"])).json()["data"]["greenroom"] for it in made]
+        theirs = [look["heygen_avatar_id"] for look in looks]
+        for user, name in ((narrow, "narrow"), (wide, "wide")):
+            await grant(served, name, GrantKind.LOOK, *theirs)
+            taken = []
+            for some in (theirs[:1], theirs):
+                acted = [
+                    {"type": "avatar", "avatar_id": it, "script": "Hi.", "voice_id": VOICE} for it in some
+                ]
+                scenes = [{"type": "avatar_video", "input": it} for it in acted]
+                with recording(served.database) as statements:
+                    answer = await user.post("/v3/videos", json={"type": "studio", "scenes": scenes})
+                assert answer.status_code == 200, answer.text
+                taken.append(sum("FROM grants" in it.sql or "FROM groups" in it.sql for it in statements))
+            assert taken[0] == taken[1]

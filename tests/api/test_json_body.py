@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from app.api.json_body import MAX_DEPTH, canonical, parse_json_object, read_json
+from app.api.json_body import LARGE, MAX_DEPTH, canonical, parse_json_object, read_json
 from app.errors import InvalidParameter
 
 text = st.text('aAé😀"\\/\x1f\ud7ff', max_size=6)
@@ -182,6 +182,12 @@ def test_different_meanings_have_different_bytes(one: dict[str, Any], other: dic
 )
 def test_bodies_compare_by_value(one: dict[str, Any], other: dict[str, Any], same: bool) -> None:
     assert (canonical(one) == canonical(other)) is same
+
+
+def test_long_strings_compare_by_value() -> None:
+    one, other = ("é" + "x" * LARGE + end for end in "ab")
+    assert canonical({"a": [one]}) == canonical({"a": [one]}) != canonical({"a": [other]})
+    assert len(canonical([one])) < 100
 
 
 def test_the_canonical_form_is_utf8_as_written() -> None:

@@ -1,6 +1,7 @@
 """Avatars of words and of footage, and the consent that the latter wait for."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import httpx
@@ -10,7 +11,7 @@ from sqlmodel import col
 from app.context import Context
 from app.models import Account, Event, Job
 from app.simulator.app import Simulator
-from tests.api.callers import LOOK, caller, create_video, error_of, fetch, read_video
+from tests.api.callers import LOOK, at_heygen, caller, create_video, error_of, fetch, read_video
 from tests.api.photos import FOOTAGE, picture, upload, uploaded
 from tests.api.test_avatars import created, inline, make
 from tests.clocks import ManualClock
@@ -111,6 +112,25 @@ async def test_what_an_avatar_is_made_of_is_checked_before_it_is_stored(
             assert error_of(await wish(other, **fields)) == refused
 
 
+async def test_footage_may_come_inside_the_request(
+    api: httpx.AsyncClient, served: Context, clock: ManualClock, simulator: Simulator
+) -> None:
+    said = inline(FOOTAGE, "video/webm")
+    assert error_of(await wish(api, type="digital_twin", file=said)) == (
+        400,
+        "invalid_parameter",
+        "file.data",
+    )
+    look = await made(api, type="digital_twin", file=inline(FOOTAGE, "video/mp4"))
+    assert (await twin(api))["id"] == look["id"], "the same footage, uploaded"
+    await make(served, clock)
+    consent = f"{AVATARS}/{look['group_id']}/consent"
+    words = {"consent_video": inline(FOOTAGE + b"yes", "video/mp4")}
+    answer = await api.post(consent, json=words)
+    assert answer.json()["data"]["avatar_group"]["consent_status"] == "approved", answer.text
+    assert len(simulator.requests("POST", "/v3/assets")) == 2
+
+
 async def test_a_twin_waits_for_consent_for_days_and_holds_up_nobody(
     api: httpx.AsyncClient, served: Context, clock: ManualClock, simulator: Simulator, account: Account
 ) -> None:
@@ -169,6 +189,32 @@ async def test_a_consent_of_another_body_goes_to_heygen_under_another_key(
     assert first == same != other
 
 
+async def test_footage_of_a_consent_that_heygen_deleted_goes_up_again_under_the_same_key(
+    api: httpx.AsyncClient, served: Context, clock: ManualClock, simulator: Simulator, heygen_url: str
+) -> None:
+    look = await twin(api)
+    await make(served, clock)
+    said = (await upload(api, FOOTAGE + b"yes", "consent.mp4")).json()["data"]["asset_id"]
+    ask = partial(
+        api.post,
+        f"{AVATARS}/{look['group_id']}/consent",
+        json={"consent_video": {"type": "asset_id", "asset_id": said}},
+        headers={"Idempotency-Key": "ask-1"},
+    )
+    simulator.set_scenario("unknown_code", times=1, method="POST", path="/v3/avatars/")
+    assert (await ask()).status_code == 403
+    async with at_heygen(heygen_url) as direct:
+        username = (await direct.get("/v3/users/me")).json()["data"]["username"]
+        copy, _ = (await direct.get(f"/v3/assets?username={username}")).json()["data"]
+        await direct.delete(f"/v3/assets/{copy['id']}")
+    simulator.set_scenario("replay_errors")
+    assert error_of(await ask())[:2] == (409, "resource_not_ready")
+    clock.advance(timedelta(minutes=3))
+    assert error_of(await ask())[:2] == (409, "resource_not_ready")
+    assert (await ask()).json()["data"]["avatar_group"]["consent_status"] == "approved"
+    assert len(simulator.requests("POST", "/v3/assets")) == 3
+
+
 async def test_footage_of_a_consent_is_brought_to_heygen_and_a_refusal_ends_the_twin(
     api: httpx.AsyncClient, served: Context, clock: ManualClock, simulator: Simulator
 ) -> None:
@@ -184,6 +230,9 @@ async def test_footage_of_a_consent_is_brought_to_heygen_and_a_refusal_ends_the_
         "invalid_parameter",
         "consent_video.asset_id",
     )
+    unknown = {"consent_video": {"type": "asset_id", "asset_id": "nope"}}
+    missing = await api.post(consent, json=unknown)
+    assert error_of(missing) == (404, "asset_not_found", "consent_video.asset_id")
     answer = await api.post(consent, json={"consent_video": {"type": "asset_id", "asset_id": said}})
     assert answer.json()["data"]["url"] is None
     assert answer.json()["data"]["avatar_group"]["consent_status"] == "declined"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.api.requests import InlineAsset, StoredAsset, UrlAsset
+from app.api.file_inputs import InlineAsset, StoredAsset, UrlAsset
 from app.api.video_bodies import KINDS, AvatarVideo
 from app.api.video_requests import KEPT_BACK, Named, parse_video
 from app.errors import ApiError

@@ -243,6 +243,31 @@ def test_only_an_absolute_web_address_is_a_url(key: str, address: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "address",
+    [
+        "http://example.com/a.mp3", "https://127.0.0.1/a.mp3", "https://10.0.0.1:8443/", "https://[::1]/", "https://localhost/",
+        "https://169.254.169.254/latest", "https://[::ffff:192.168.0.1]/", "https://0x7f.1/", "https://2130706433/",
+        "https://intranet/a.mp3", "https://db.internal/", "https://me@10.0.0.1/", "https://１２７.0.0.1/", "https://a..example/",
+    ],
+)  # fmt: skip
+def test_a_file_stands_at_a_public_https_address(address: str) -> None:
+    body = without(AVATAR, "script") | {"audio_url": address}
+    error = refusal(body)
+    assert error.param == "audio_url"
+    assert error.message.startswith("'audio_url' must be a publicly accessible HTTPS URL: ")
+    assert parse_video(body, allow_private=True).upstream["audio_url"] == address
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://me:pass@example.com:444/a.mp3", "https://bücher.example/é", "https://8.8.8.8/" + "x" * 8_000],
+)
+def test_what_follows_a_public_host_is_heygens_business(address: str) -> None:
+    body = without(AVATAR, "script") | {"audio_url": address}
+    assert parse_video(body).upstream["audio_url"] == address
+
+
+@pytest.mark.parametrize(
     "address", ["http://example.com", "HTTPS://EXAMPLE.com:8443/a?b=c#d", "https://bücher.example/é"]
 )
 def test_web_addresses_of_any_host_are_taken(address: str) -> None:

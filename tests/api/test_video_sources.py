@@ -1,10 +1,13 @@
 """What a video is made of: looks of ours, pictures and files of ours, and who may name them."""
 
+import base64
 import io
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import httpx
+import pytest
 from PIL import Image
 from sqlalchemy import select
 from sqlmodel import col
@@ -12,8 +15,10 @@ from sqlmodel import col
 from app.context import Context
 from app.models import Account, Asset, Job
 from app.simulator.app import Simulator
+from app.simulator.filming import ASSETS
 from app.stored_request import StoredRequest
 from tests.api.callers import (
+    LOOK,
     PHOTO,
     PORTRAIT,
     VIDEO,
@@ -26,9 +31,10 @@ from tests.api.callers import (
     render,
 )
 from tests.clocks import ManualClock
-from tests.services import run_worker
+from tests.services import run_worker, serving
 
 CREATE = "/v3/videos"
+CLIP = ASSETS / "clip.mp4"
 IMAGE = {"type": "image", "voice_id": VOICE, "script": "Hello there."}
 WAV = b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(28)
 
@@ -153,6 +159,32 @@ async def test_a_picture_may_come_as_link_as_file_of_ours_or_inside_the_request(
     assert len(simulator.requests("POST", "/v3/assets")) == 1, "the same bytes go to HeyGen once"
 
 
+async def test_a_video_may_come_inside_the_request_where_a_video_will_do(
+    api: httpx.AsyncClient, served: Context, simulator: Simulator, clock: ManualClock
+) -> None:
+    clip = {"type": "base64", "media_type": "video/mp4", "data": base64.b64encode(CLIP.read_bytes()).decode()}
+    cinematic = {"type": "cinematic_avatar", "avatar_id": [LOOK], "prompt": "Two friends meet."}
+    bodies: list[tuple[dict[str, Any], list[str]]] = [
+        (cinematic | {"references": [PORTRAIT, clip]}, ["references", "1"]),
+        ({"type": "studio", "scenes": [{"type": "video", "source": clip}]}, ["scenes", "0", "source"]),
+    ]
+    kept = (await upload(api, CLIP.read_bytes()))["asset_id"]
+    for body, place in bodies:
+        answer = await api.post(CREATE, json=body)
+        assert answer.status_code == 200, answer.text
+        asked = await asked_of(served, answer.json()["data"]["video_id"])
+        assert kept in [asset_id for path, asset_id in asked.assets if [*path] == [*place, "asset_id"]]
+    await render(served, clock)
+    videos = (await api.get(CREATE)).json()["data"]
+    assert [video["status"] for video in videos] == ["completed"] * 2
+    for body, param in (
+        (cinematic | {"references": [clip] * 4}, "references"),
+        (cinematic | {"references": [clip | {"media_type": "video/webm"}]}, "references.0.data"),
+        (IMAGE | {"image": clip}, "image.media_type"),
+    ):
+        assert error_of(await api.post(CREATE, json=body)) == (400, "invalid_parameter", param)
+
+
 async def test_a_bad_picture_is_refused_and_nothing_is_kept_of_it(
     api: httpx.AsyncClient, served: Context
 ) -> None:
@@ -203,6 +235,42 @@ async def test_files_of_ours_are_translated_where_they_are_named_and_must_fit(
         ("watermark", "image", "asset_id"): photo,
     }
     assert asked.body["watermark"] == {"image": {"type": "asset_id", "asset_id": photo}, "scale": 0.5}
+
+
+INSIDE = {"type": "url", "url": "https://10.0.0.1/x.mp4"}
+SILENT = {key: value for key, value in VIDEO.items() if key not in {"script", "voice_id"}}
+NAMED: list[tuple[str, dict[str, Any], str]] = [
+    (CREATE, SILENT | {"audio_url": "https://10.0.0.1/x.mp3"}, "audio_url"),
+    (CREATE, VIDEO | {"background": {"type": "image", "url": "http://10.0.0.1/x.png"}}, "background.url"),
+    (CREATE, VIDEO | {"watermark": {"image": INSIDE}}, "watermark.image.url"),
+    (CREATE, IMAGE | {"image": INSIDE}, "image.url"),
+    (CREATE, {**IMAGE, "type": "avatar", "image_url": "https://10.0.0.1/x.png"}, "image_url"),
+    (
+        CREATE,
+        {"type": "cinematic_avatar", "avatar_id": [LOOK], "prompt": "Hi.", "references": [INSIDE]},
+        "references.0.url",
+    ),
+    (CREATE, {"type": "studio", "scenes": [{"type": "video", "source": INSIDE}]}, "scenes.0.source.url"),
+    (f"{CREATE}/batches", {"videos": [IMAGE | {"image": INSIDE}]}, "videos.0.image.url"),
+    ("/v3/avatars", {"type": "digital_twin", "name": "Sarah", "file": INSIDE}, "file.url"),
+    ("/v3/avatars", {"type": "photo", "name": "Sarah", "file": INSIDE}, "file.url"),
+    ("/v3/avatars/g1/consent", {"consent_video": INSIDE}, "consent_video.url"),
+    ("/v3/voices/clone", {"voice_name": "Mine", "audio": INSIDE}, "audio.url"),
+]
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"])
+async def test_a_file_that_heygen_would_not_fetch_is_refused_at_once_wherever_it_is_named(
+    context: Context, account: Account, simulator: Simulator
+) -> None:
+    terms = replace(context.terms, allow_private_destinations=False)
+    async with (
+        serving(replace(context, terms=terms)) as served,
+        caller(served, account, "strict", account_wide=True) as strict,
+    ):
+        for path, body, param in NAMED:
+            assert error_of(await strict.post(path, json=body)) == (400, "invalid_parameter", param)
+    assert simulator.requests("POST") == []
 
 
 async def test_files_that_only_heygen_knows_are_passed_on_for_who_sees_the_account(

@@ -213,7 +213,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     (CLONE, {"voice_name": "Mine"}, "audio"),
     (CLONE, {"voice_name": "Mine", "audio": {"type": "file"}}, "audio.type"),
     (CLONE, {"voice_name": "Mine", "audio": INLINE | {"data": "?"}}, "audio.data"),
-    (CLONE, {"voice_name": "Mine", "audio": INLINE | {"media_type": "audio/mpeg"}}, "audio.media_type"),
+    (CLONE, {"voice_name": "Mine", "audio": INLINE | {"media_type": "audio/mpeg"}}, "audio.data"),
     (
         CLONE,
         {
@@ -224,7 +224,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
                 "data": base64.b64encode(picture()).decode(),
             },
         },
-        "audio.data",
+        "audio.media_type",
     ),
 ]
 

@@ -1,5 +1,6 @@
 """Real processes that are killed and frozen in the middle of their work: every video is made, and paid for, once."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from sqlmodel import col
 
 from app.database import Database
 from app.models import Event
-from tests.api.callers import VIDEO
+from tests.api.callers import VIDEO, VOICE
 from tests.processes import Program, eventually, make_key, new_database, run, serve, settings, simulate
 
 CAP = 20
@@ -82,6 +83,10 @@ async def unanswered(simulator: Program, count: int) -> bool:
     return sum(1 for create in creates if create["status"] is None) >= count
 
 
+async def at_rest(simulator: Program) -> bool:
+    return bool((await asked(simulator, "/stats"))["in_flight"] == 0)
+
+
 @pytest.mark.timeout(300)
 async def test_a_service_killed_in_the_middle_of_fifty_videos_makes_each_of_them_once(tmp_path: Path) -> None:
     async with simulate(tmp_path, "--render-seconds", "0.3", "--concurrency", "100") as simulator:
@@ -126,6 +131,33 @@ async def test_a_stop_waits_for_what_is_under_way_and_a_second_signal_does_not(t
             await hasty.said("stopping")
             hasty.process.terminate()
             assert await hasty.ended(within=10) != 0
+
+
+@pytest.mark.timeout(300)
+async def test_a_request_that_takes_long_keeps_no_worker_working_beyond_a_stop(tmp_path: Path) -> None:
+    async with simulate(tmp_path, "--render-seconds", "0.3") as simulator:
+        here = settings(tmp_path, **at_simulator(simulator)) | {"HEYGEN_CONCURRENCY": "1"}
+        key = await make_key(tmp_path, "caller", here)
+        async with serve(tmp_path, **here) as service, caller(service, key) as api:
+            await told(
+                simulator, "PUT", "/scenarios/slow_create", {"options": {"seconds": 1000, "kind": "speech"}}
+            )
+            speech = asyncio.create_task(
+                api.post("/v3/voices/speech", json={"text": "Hello.", "voice_id": VOICE})
+            )
+            await eventually(lambda: unanswered(simulator, 1), service, simulator)
+            await create(api, 20)
+            await eventually(lambda: billed(simulator, 1), service, simulator)
+            service.process.terminate()
+            await service.said("stopping")
+            begun = await renders(simulator)
+            await eventually(lambda: at_rest(simulator), service, simulator)
+            assert len(await renders(simulator)) <= len(begun) + 1, "no more than was under way"
+            assert not speech.done(), "it may still be answered"
+            service.process.terminate()
+            assert await service.ended(within=10) != 0, "who tells a second time does not wait"
+            with pytest.raises(httpx.TransportError):
+                await speech
 
 
 @pytest.fixture

@@ -136,9 +136,9 @@ async def live(life: Life, nest: Nest) -> None:
         context = replace(made, clock=MovedClock(nest.shared), failpoint=Suicide(life))
         nest.app.state.context = context
         filling = asyncio.create_task(fill(context, nest.shared))
-        async with working(context):
+        async with working(context) as stopping:
             tell(ready=os.getpid())
-            await answer_with(nest.app, nest.listener)
+            await answer_with(nest.app, nest.listener, stopping)
         filling.cancel()
 
 

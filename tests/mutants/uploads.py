@@ -29,6 +29,13 @@ UPLOADS_MUTANTS = (
         LINKS_PY,
         "    return genuine and now.timestamp() < int(expires)",
         "    return genuine",
+        "tests/test_links.py::test_a_link_ends_at_its_expiry_to_the_second",
+    ),
+    without(
+        "a key sends what has failed because its link ended",
+        LINK_PY,
+        "    if upload.expires_at <= ctx.clock.now():\n",
+        "    if False:\n",
         LINK,
     ),
     without(
@@ -93,6 +100,6 @@ UPLOADS_MUTANTS = (
         "        named |= set(await session.scalars(select(col(Upload.storage_key)).where(col(Upload.id).in_(ids))))\n",
         "",
         "tests/worker/test_strays.py"
-        "::test_an_upload_that_nobody_completed_is_given_up_a_day_after_its_link_with_its_bytes",
+        "::test_an_upload_that_nobody_completed_is_given_up_with_its_bytes_once_no_key_names_it",
     ),
 )

@@ -3,12 +3,14 @@
 import os
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import httpx
 from sqlalchemy import select
 from sqlmodel import col
 
 from app.models import Asset, Tenant, Upload
+from app.worker.prune import KEYS_KEPT, prune
 from app.worker.strays import FILES_A_STEP, Sweep
 from tests.api.callers import PHOTO, VOICE, caller, fetch, read_video
 from tests.api.photos import picture, uploaded
@@ -56,13 +58,19 @@ async def test_an_upload_whose_process_died_before_its_row_is_removed_after_a_da
     assert not await there(bench, perhaps_under_way)
 
 
-async def test_an_upload_that_nobody_completed_is_given_up_a_day_after_its_link_with_its_bytes(
+async def test_an_upload_that_nobody_completed_is_given_up_with_its_bytes_once_no_key_names_it(
     bench: Bench,
 ) -> None:
     png = PHOTO.read_bytes()
     file = {"filename": "a.png", "content_type": "image/png", "size_bytes": len(png)}
     async with caller(bench.context, await bench.account(), "uploader") as api:
-        told = [(await api.post("/v3/assets/direct-uploads", json=file)).json()["data"] for _ in range(2)]
+
+        async def announce(key: str) -> dict[str, Any]:
+            once = {"Idempotency-Key": key}
+            answer = await api.post("/v3/assets/direct-uploads", json=file, headers=once)
+            return dict(answer.json()["data"])
+
+        told = [await announce(key) for key in ("done", "forgotten")]
         for one in told:
             sent = await fetch(one["upload_url"], "PUT", content=png, **one["upload_headers"])
             assert sent.status_code == 200, sent.text
@@ -71,13 +79,17 @@ async def test_an_upload_that_nobody_completed_is_given_up_a_day_after_its_link_
         keys = [found.key for found in await bench.context.storage.walk("assets").next(10)]
         for key in keys:
             written_long_ago(bench, key)
-        bench.clock.advance(timedelta(hours=24))
+        bench.clock.advance(KEYS_KEPT)
         await sweep_all(bench)
-        assert all([await there(bench, key) for key in keys]), "it may still be completed"
-        bench.clock.advance(timedelta(hours=2))
+        assert await announce("forgotten") == told[1]
+        assert (await api.get(forgotten)).status_code == 409, "it may still be completed"
+        assert all([await there(bench, key) for key in keys])
+        bench.clock.advance(timedelta(hours=1, seconds=1))
         for key in keys:
             written_long_ago(bench, key)
         await sweep_all(bench)
+        await prune(bench.context)
+        assert (await announce("forgotten"))["asset_id"] != told[1]["asset_id"]
         assert (await api.post(f"{forgotten}/complete")).status_code == 404
         assert (await api.get(f"{done}/content")).content == png
         assert [await there(bench, key) for key in keys].count(True) == 1
