@@ -55,7 +55,7 @@ async def ask_consent(
     key = _key(caller, once, wire)
     with acting(NotFound.avatar_group(group_id)):
         connection = connection_of(ctx, caller)
-        async with naming_copy(ctx, caller, footage):
+        async with naming(ctx, caller, footage, "consent_video.asset_id"):
             told = await connection.catalog.through_gate(
                 lambda: connection.heygen.create_consent(heygen_id, wire, key)
             )

@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 from app import asset_copies
 from app.api.upstream import RETRY_SECONDS, connection_of
 from app.context import Context
-from app.errors import NotReady
+from app.errors import NotFound, NotReady
 from app.heygen.errors import Missing
 from app.models import Asset, AssetUpload
 from app.tenancy import Caller
@@ -47,16 +47,18 @@ async def at_heygen(ctx: Context, caller: Caller, asset: Asset) -> str:
 
 
 @asynccontextmanager
-async def naming_copy(ctx: Context, caller: Caller, asset: Asset | None) -> AsyncIterator[None]:
+async def naming(ctx: Context, caller: Caller, asset: Asset | None, param: str) -> AsyncIterator[None]:
     """A call that names the file: where HeyGen does not know it, it goes up again at the next one. Raises NotReady.
 
-    What went up lately stays: that is a lag.
+    What went up lately stays: that is a lag. Of a file that is none of ours `param` is told as missing: NotFound.
     """
     try:
         yield
     except Missing as error:
-        if asset is None or error.code != "asset_not_found":
+        if error.code != "asset_not_found":
             raise
+        if asset is None:
+            raise NotFound(error.message or "Asset not found", code=error.code, param=param) from error
         async with ctx.database.begin() as session:
             before = ctx.clock.now() - FRESH
             await asset_copies.forget(session, caller.account_id, [asset.id], before)

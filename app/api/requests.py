@@ -53,7 +53,7 @@ def validate(model: type[Wire], body: Mapping[str, Any], *, allow_private: bool 
 
 
 @contextmanager
-def naming(renamed: Mapping[str, str]) -> Iterator[None]:
+def in_callers_words(renamed: Mapping[str, str]) -> Iterator[None]:
     """Let errors name a field as its caller does: `renamed` has those names, by where we moved the fields to."""
     try:
         yield

@@ -13,7 +13,7 @@ from sqlmodel import col
 
 from app.api.asset_intake import INCOMPLETE, take_in_inline
 from app.api.photo_intake import bring_photo
-from app.api.requests import naming
+from app.api.requests import in_callers_words
 from app.api.video_bodies import MOST_IMAGES, MOST_VIDEOS
 from app.api.video_requests import NamedFile, VideoRequest
 from app.context import Context
@@ -50,7 +50,7 @@ async def find_announced(session: AsyncSession, caller: Caller, asset_ids: Itera
 
 def own_places(caller: Caller, request: VideoRequest, assets: Assets, announced: frozenset[str]) -> Places:
     """Where in the body assets of ours stand; raises NotFound, and InvalidParameter for the wrong kind of file."""
-    with naming(request.renamed):
+    with in_callers_words(request.renamed):
         found = [(named, _asset_at(caller, named, assets, announced)) for named in request.assets]
     _check_references(request, assets)
     return tuple((tuple(named.path.split(".")), asset.id) for named, asset in found if asset is not None)
@@ -104,7 +104,7 @@ async def bring_files(
     """The body with assets in the place of the picture that came as URL, and of the files inside the request."""
     body, brought = copy.deepcopy(body), []
     if request.image is not None:
-        with naming(request.renamed):
+        with in_callers_words(request.renamed):
             photo_id = await bring_photo(ctx, caller, request.image, "image")
         if photo_id is not None:
             brought.append(("image", photo_id))

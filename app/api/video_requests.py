@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from app.api.file_inputs import AssetInput, InlineAsset, StoredAsset
-from app.api.requests import VideoOptions, naming, validate, without_nulls
+from app.api.requests import VideoOptions, in_callers_words, validate, without_nulls
 from app.api.video_bodies import (
     KINDS,
     AnyVideo,
@@ -53,7 +53,7 @@ class VideoRequest:
 
     `upstream` is HeyGen's body without title and callback fields. Paths in it are dotted ("scenes.3.source"). `inline`
     are the pictures taken out of it, which become assets before it can be sent; `image` is the picture of an image
-    video, wherever it comes from. `renamed` is for `naming`.
+    video, wherever it comes from. `renamed` is for `in_callers_words`.
     """
 
     type: Literal["avatar", "image", "cinematic_avatar", "studio"]
@@ -82,7 +82,7 @@ def parse_video(
     wire, renamed = _modern(
         without_nulls({key: value for key, value in body.items() if key not in forwarded})
     )
-    with naming(renamed):
+    with in_callers_words(renamed):
         video: AnyVideo = validate(KINDS[wire["type"]], wire, allow_private=allow_private)
     faults = list(conflicts(video))
     if faults:

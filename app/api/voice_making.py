@@ -74,15 +74,8 @@ async def clone_voice(request: Request, ctx: ContextDep, caller: CallerDep, once
     async def call(attempt: Attempt) -> Mapping[str, Any]:
         recording = await bring_recording(ctx, caller, wanted.audio)
         source = await heygen_source(ctx, caller, wanted.audio, recording)
-        try:
-            async with naming_copy(ctx, caller, recording):
-                return await _post(ctx, caller, "/v3/voices/clone", wire | {"audio": source}, attempt)
-        except Missing as error:
-            if error.code != "asset_not_found":
-                raise
-            # An id of HeyGen's own, or what an URL led to.
-            param = f"audio.{wanted.audio.type}"
-            raise NotFound(error.message or "Recording not found", code=error.code, param=param) from error
+        async with naming(ctx, caller, recording, "audio.asset_id"):
+            return await _post(ctx, caller, "/v3/voices/clone", wire | {"audio": source}, attempt)
 
     async def keep(found: Mapping[str, Any], session: AsyncSession) -> tuple[str, bytes]:
         voice_id = str(found["voice_clone_id"])

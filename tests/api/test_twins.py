@@ -230,6 +230,9 @@ async def test_footage_of_a_consent_is_brought_to_heygen_and_a_refusal_ends_the_
         "invalid_parameter",
         "consent_video.asset_id",
     )
+    unknown = {"consent_video": {"type": "asset_id", "asset_id": "nope"}}
+    missing = await api.post(consent, json=unknown)
+    assert error_of(missing) == (404, "asset_not_found", "consent_video.asset_id")
     answer = await api.post(consent, json={"consent_video": {"type": "asset_id", "asset_id": said}})
     assert answer.json()["data"]["url"] is None
     assert answer.json()["data"]["avatar_group"]["consent_status"] == "declined"
