@@ -21,10 +21,15 @@ class Clock:
         self._elapsed = elapsed
         self._base = wall()
         self._base_elapsed = elapsed()
+        self._since: datetime | None = self._base
 
     def now(self) -> datetime:
         """The present instant, aware UTC."""
         return self._base + timedelta(seconds=self._elapsed() - self._base_elapsed)
+
+    def saw(self, instant: datetime) -> bool:
+        """Whether the time since that instant is known; who set the wall clock before or after it was read is not."""
+        return self._since is None or instant >= self._since
 
     def elapsed(self) -> float:
         """Seconds on the monotonic scale of this clock; only differences mean anything."""
@@ -39,3 +44,10 @@ class Clock:
             raise ValueError("database_now has no time zone: read it as a timestamp with time zone")
         self._base = database_now.astimezone(UTC)
         self._base_elapsed = taken_at
+        self._since = None
+
+    def go_on_after(self, instant: datetime) -> None:
+        """Show a later time than an instant that was told before this clock was made."""
+        if self.now() <= instant:
+            self._base = self._since = instant.astimezone(UTC) + timedelta(microseconds=1)
+            self._base_elapsed = self._elapsed()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any
+from weakref import WeakSet
 
 from alembic import command
 from alembic.config import Config
@@ -18,7 +19,7 @@ from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 IDS_AT_ONCE = 500
@@ -62,6 +63,7 @@ class Database:
     def __init__(self, url: str, patience: Patience | None = None) -> None:
         self._patience = patience or Patience()
         self.engine = _sqlite(url) if url.startswith("sqlite") else _postgresql(make_url(url), self._patience)
+        self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self._lock: IO[bytes] | None = None
 
@@ -74,7 +76,8 @@ class Database:
         token = transaction_open.set(True)
         try:
             with _absence_named():
-                async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
+                # Unlike a session's own transaction, it ends whole when its task is canceled meanwhile.
+                async with self._sessions.begin() as session:
                     with _absence_named(connecting=True):
                         await session.connection()
                     yield session
@@ -249,7 +252,7 @@ def _sqlite(url: str) -> AsyncEngine:
         pool_timeout=30,
         hide_parameters=True,
         # Seconds to wait for another process that writes: HeyGen waits ten for the answer to a callback.
-        connect_args={"timeout": 8},
+        connect_args={"timeout": 8, "factory": _Connection},
     )
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -270,6 +273,31 @@ def _sqlite(url: str) -> AsyncEngine:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+class _Connection(sqlite3.Connection):
+    """Lets go of the file when it is closed, be it in the middle of a statement."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._cursors: WeakSet[sqlite3.Cursor] = WeakSet()
+
+    def cursor(self, *arguments: Any, **options: Any) -> Any:
+        """A cursor that ends with the connection."""
+        cursor = super().cursor(*arguments, **options)
+        self._cursors.add(cursor)
+        return cursor
+
+    def close(self) -> None:
+        """Close it and its cursors.
+
+        A task that is canceled leaves the statement under way to its thread. SQLite keeps a closed connection, and what
+        it locks, for as long as there is a statement with rows to give: until the task's traceback is gone.
+        """
+        for cursor in list(self._cursors):
+            cursor.close()
+        self._cursors.clear()  # a task that is canceled again has it closed twice
+        super().close()
 
 
 def _lower(value: Any) -> Any:

@@ -24,7 +24,7 @@ from app.clock import Clock
 from app.connections import Connections, Timeouts, Upstream
 from app.context import Context, Links, Pace, Terms
 from app.database import Database, DatabaseAway
-from app.database_clock import follow_database, keep_following
+from app.database_clock import follow_database, go_on_from_stored, keep_following
 from app.models import Account
 from app.notices import hearing
 from app.secrets import Secrets, load_or_create
@@ -219,10 +219,11 @@ def data_folder(settings: Settings) -> Path:
 
 
 async def _prepare(database: Database, clock: Clock) -> None:
-    """Take the SQLite file for this process, or agree with the other replicas on the time."""
+    """Take the SQLite file for this process, and its time; or agree with the other replicas on the time."""
     if database.is_sqlite:
         database.hold_file()
         await database.migrate()
+        await go_on_from_stored(database, clock)
     else:
         await database.check_schema()
         await follow_database(database, clock)

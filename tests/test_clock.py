@@ -44,6 +44,7 @@ def test_it_follows_the_database_from_the_moment_the_database_was_asked() -> Non
     machine.uptime += 10
     clock.follow(database_now, (asked + answered) / 2)
     assert clock.now() == database_now + timedelta(seconds=12)
+    assert clock.saw(NOON - timedelta(days=365)), "as the database did"
 
 
 def test_the_database_may_speak_any_time_zone() -> None:

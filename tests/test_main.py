@@ -7,14 +7,18 @@ from itertools import repeat
 from typing import Any
 
 import pytest
-from sqlalchemy import event, func, select
+from sqlalchemy import delete, event, func, select
 from structlog.testing import capture_logs
 
 from app.accounts import AccountUnknown
+from app.context import Context
 from app.database import Database
-from app.database_clock import follow_database
+from app.database_clock import follow_database, go_on_from_stored
 from app.main import listen, until_joined
+from app.models import Event, Tenant
 from tests.clocks import ManualClock
+from tests.conftest import START
+from tests.factories import queue_job
 
 
 async def test_an_answer_leaves_at_once() -> None:
@@ -46,6 +50,24 @@ async def test_the_wait_for_a_connection_does_not_shift_the_clock(
         now = await session.scalar(select(func.clock_timestamp()))
     assert now is not None
     assert timedelta() <= now - clock.now() < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"])
+async def test_a_machine_that_starts_without_the_time_goes_on_from_what_is_stored(
+    database: Database, context: Context, tenant: Tenant, clock: ManualClock
+) -> None:
+    await queue_job(database, context.secrets, tenant, clock.now())
+    for behind in (timedelta(days=365), timedelta(), -timedelta(days=1)):
+        started = ManualClock(START - behind)
+        with capture_logs() as lines:
+            await go_on_from_stored(database, started)
+        assert timedelta() <= started.now() - max(START, START - behind) < timedelta(seconds=1)
+        assert [line["event"] for line in lines] == ["clock_behind"] * (behind > timedelta())
+        assert not started.saw(START), "by whose clock nobody knows"
+    async with database.begin() as session:
+        await session.execute(delete(Event))
+    await go_on_from_stored(database, clock)
+    assert clock.now() == START
 
 
 async def test_no_failure_ends_the_asking_for_an_account() -> None:

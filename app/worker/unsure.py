@@ -25,6 +25,7 @@ log = structlog.get_logger(__name__)
 REPEATS = tuple(timedelta(seconds=seconds) for seconds in (5, 30, 60, 120, 300, 600))
 BETWEEN_SEARCHES = timedelta(minutes=10)
 CANDIDATES = 3  # the newest
+SKEW = timedelta(minutes=1)  # by which the clocks of two replicas differ at most
 REFUSED_ON_REPEAT = frozenset({400, 404, 409, 413})
 SERVER_ERRORS = 4  # repeats in a row answered 5xx, after which HeyGen may be replaying its own error
 UNKNOWN = "outcome_unknown"
@@ -62,7 +63,8 @@ def next_move(sends: list[Submission], now: datetime, key_max_age: timedelta) ->
         return Search(last.code or UNKNOWN, "HeyGen refused the repeated request.")
     # HeyGen's 24 hours begin with the first send that may have reached it.
     known_since = next((send.sent_at for send in under_key if send.outcome != Outcome.UNSENT), now)
-    if now - known_since >= key_max_age or first.body_encrypted is None:
+    # A clock that was set back tells no key's age.
+    if not -SKEW <= now - known_since < key_max_age or first.body_encrypted is None:
         return Search(UNKNOWN, UNKNOWN_MESSAGE)
     errors = [send for send in under_key[1:][-SERVER_ERRORS:] if (send.http_status or 0) >= 500]
     # Where no other create was accepted meanwhile it is an outage, and an outage is waited out.
@@ -113,8 +115,9 @@ async def resolve(ctx: Context, unsure: Unsure) -> None:
     if await _is_candidate(ctx, unsure):
         return
     move = next_move(unsure.sends, ctx.clock.now(), ctx.pace.key_max_age)
-    if isinstance(move, Search):
-        await _search(ctx, job, move)
+    # HeyGen may have forgotten a key, however young it is by another time than the one it was sent in.
+    if isinstance(move, Search) or not ctx.clock.saw(unsure.sends[-1].sent_at):
+        await _search(ctx, unsure, move)
     else:
         await _repeat(ctx, unsure)
 
@@ -233,8 +236,12 @@ async def _find(ctx: Context, job: Job) -> bool:
     return found is not None and await _accept(ctx, job, found)
 
 
-async def _search(ctx: Context, job: Job, move: Search) -> None:
-    """Two complete look-ups without a find, ten minutes apart and after the last send, end the doubt."""
+async def _search(ctx: Context, unsure: Unsure, move: Repeat | Search) -> None:
+    """Two complete look-ups without a find, ten minutes apart and after the last send, end the doubt.
+
+    Where the key may be sent again, one is enough to do so.
+    """
+    job = unsure.job
     try:
         found = await search.by_token(ctx, job)
     except (HeyGenError, search.Incomplete) as error:
@@ -248,6 +255,8 @@ async def _search(ctx: Context, job: Job, move: Search) -> None:
     if found is not None:
         if not await _accept(ctx, job, found):
             await _put_back(ctx, job, now + BETWEEN_SEARCHES)
+    elif isinstance(move, Repeat):
+        await _repeat(ctx, unsure)
     elif job.searched_at is None:
         await _put_back(ctx, job, now + BETWEEN_SEARCHES, searched_at=now)
     elif now - job.searched_at < BETWEEN_SEARCHES:

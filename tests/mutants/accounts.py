@@ -58,6 +58,13 @@ ACCOUNTS_MUTANTS = (
         database="postgresql",
     ),
     without(
+        "a machine without the time starts in the past",
+        "app/database_clock.py",
+        "            clock.go_on_after(instant)\n",
+        "            pass\n",
+        "tests/test_main.py::test_a_machine_that_starts_without_the_time_goes_on_from_what_is_stored",
+    ),
+    without(
         "an unreadable key stops everybody",
         CONNECTIONS_PY,
         "            except CannotDecrypt:\n",

@@ -19,6 +19,8 @@ TIDY_PY = "app/worker/tidy.py"
 UNSURE_PY = "app/worker/unsure.py"
 UPLOADS_PY = "app/worker/uploads.py"
 
+CLOCK_STOOD = f"{UNSURE}::test_a_restart_by_a_clock_that_stood_still_repeats_only_what_heygen_does_not_list"
+
 SUBMISSION_MUTANTS = (
     without(
         "a sender that slept through its lease sends",
@@ -261,9 +263,30 @@ DOUBT_MUTANTS = (
     without(
         "a key never grows old",
         UNSURE_PY,
-        "if now - known_since >= key_max_age or first.body_encrypted is None:",
-        "if first.body_encrypted is None:",
+        "if not -SKEW <= now - known_since < key_max_age or",
+        "if not -SKEW <= now - known_since or",
         f"{UNSURE}::test_the_key_is_repeated_while_it_is_young_and_may_tell",
+    ),
+    without(
+        "a key that is not sent yet is young",
+        UNSURE_PY,
+        "if not -SKEW <= now - known_since < key_max_age or",
+        "if not now - known_since < key_max_age or",
+        f"{UNSURE}::test_the_key_is_repeated_while_it_is_young_and_may_tell",
+    ),
+    without(
+        "a key's age is told by whatever clock there is",
+        UNSURE_PY,
+        " or not ctx.clock.saw(unsure.sends[-1].sent_at):",
+        ":",
+        f"{CLOCK_STOOD}[sqlite-drop_after_accept-1]",
+    ),
+    without(
+        "a key of an earlier process is never sent again",
+        UNSURE_PY,
+        "    elif isinstance(move, Repeat):\n        await _repeat(ctx, unsure)\n",
+        "",
+        f"{CLOCK_STOOD}[sqlite-unavailable_before_accept-2]",
     ),
     without(
         "an outage ends the doubt",

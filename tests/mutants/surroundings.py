@@ -16,11 +16,28 @@ PRUNE_PY = "app/worker/prune.py"
 STRAYS_PY = "app/worker/strays.py"
 WIRE_PY = "app/api/wire.py"
 
+CANCELED = (
+    "tests/test_cancellation.py::test_whatever_await_a_transaction_is_canceled_in_the_next_one_can_write"
+)
 WORDS = f"{PRUNE}::test_what_a_caller_wrote_of_what_it_deleted_is_nowhere_after_eight_days"
 DOUBT = f"{PRUNE}::test_what_was_deleted_in_doubt_loses_its_script_and_is_deleted_at_heygen_all_the_same"
 DELETED = f"{STRAYS}::test_the_file_of_a_deleted_asset_waits_for_the_last_job_that_may_send_it_and_goes_then"
 
 ABSENCE_MUTANTS = (
+    without(
+        "a closed SQLite connection keeps what a canceled task had locked",
+        DATABASE_PY,
+        "        for cursor in list(self._cursors):\n            cursor.close()\n",
+        "",
+        f"{CANCELED}[sqlite-1]",
+    ),
+    without(
+        "a transaction that is canceled at its end is left in the middle of it",
+        DATABASE_PY,
+        "async with self._sessions.begin() as session:",
+        "async with self._sessions() as session, session.begin():",
+        f"{CANCELED}[sqlite-1]",
+    ),
     Mutant(
         "dead connections are lent out",
         DATABASE_PY,

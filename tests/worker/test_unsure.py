@@ -17,7 +17,9 @@ from app.models import Account, Job, JobStatus, Outcome, Submission
 from app.worker import search, unsure
 from app.worker.claims import HINT_GAP
 from app.worker.unsure import REPEATS, Repeat, Search, next_move
+from tests.clocks import ManualClock
 from tests.conftest import START
+from tests.services import run_worker
 from tests.worker.conftest import Bench
 from tests.worker.test_poll import forge
 
@@ -57,6 +59,8 @@ def errors(count: int, others_accepted: bool = False) -> list[Submission]:
         ([FIRST], timedelta(seconds=5), Repeat()),
         ([FIRST], AGE - timedelta(seconds=1), Repeat()),
         ([FIRST], AGE, "outcome_unknown"),
+        ([FIRST], -timedelta(seconds=2), Repeat()),
+        ([FIRST], -timedelta(hours=1), "outcome_unknown"),
         ([FIRST, send(2, timedelta(hours=19))], AGE, "outcome_unknown"),
         ([NEVER_LEFT, send(2, timedelta(hours=21))], timedelta(hours=22), Repeat()),
         ([NEVER_LEFT, send(2, timedelta(hours=1))], AGE + timedelta(hours=1), "outcome_unknown"),
@@ -78,6 +82,23 @@ def test_the_key_is_repeated_while_it_is_young_and_may_tell(
         assert found.code == move
     else:
         assert found == move
+
+
+@pytest.mark.parametrize(("scenario", "sends"), [("drop_after_accept", 1), ("unavailable_before_accept", 2)])
+@pytest.mark.parametrize("engine_name", ["sqlite"])
+async def test_a_restart_by_a_clock_that_stood_still_repeats_only_what_heygen_does_not_list(
+    bench: Bench, scenario: str, sends: int
+) -> None:
+    bench.simulator.set_scenario("callbacks_lost")
+    bench.simulator.set_scenario(scenario, times=1)
+    await bench.queue(deadline_at=START + timedelta(days=7))
+    await bench.work()
+    assert (await bench.job()).status == JobStatus.UNSURE
+    bench.clock.advance(timedelta(hours=25))  # HeyGen has forgotten the key
+    restarted = ManualClock(START + timedelta(seconds=10))
+    await run_worker(replace(bench.context, clock=restarted))
+    assert (await bench.job()).heygen_id is not None
+    assert (bench.renders(), len(await bench.submissions())) == (1, sends)
 
 
 async def test_an_error_kept_for_this_job_alone_ends_the_doubt_when_others_get_through(bench: Bench) -> None:
