@@ -20,7 +20,7 @@ from app.api.avatar_requests import ConsentRequest, parse_consent
 from app.api.dependencies import CallerDep, ContextDep
 from app.api.file_inputs import UrlAsset
 from app.api.groups import group_at_heygen
-from app.api.heygen_copies import at_heygen, naming_copy
+from app.api.heygen_copies import at_heygen, naming
 from app.api.idempotency import Once, OnceDep
 from app.api.json_body import read_as
 from app.api.look_views import group_view

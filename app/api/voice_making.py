@@ -18,7 +18,7 @@ from app import grants
 from app.api import answer_schemas
 from app.api.answers import data_bytes
 from app.api.dependencies import CallerDep, ContextDep
-from app.api.heygen_copies import naming_copy
+from app.api.heygen_copies import naming
 from app.api.idempotency import OnceDep, hash_of
 from app.api.json_body import read_as, read_json
 from app.api.openapi import creates
@@ -29,7 +29,6 @@ from app.api.voice_requests import Speech, VoiceClone, VoiceDesign, parse
 from app.api.voice_rights import readable, shown_of
 from app.context import Context
 from app.errors import NotFound
-from app.heygen.errors import Missing
 from app.models import GrantKind
 from app.tenancy import Caller
 
