@@ -14,8 +14,9 @@ from app.database import Database
 from app.demo import DemoFailed, run_demo
 from app.desk import development_key
 from app.doctor.command import doctor
-from app.main import Address, listen
+from app.main import Address
 from app.observability import configure_logs
+from app.serving import answer, listen, stopped_by
 from app.simulator.app import Options, Simulator
 from app.simulator.filming import BundledClip, ChildFilmer, can_film
 from app.simulator.server import running
@@ -44,15 +45,15 @@ def serve(
         address = Address(host, listener.getsockname()[1])
         _told(run_or_exit(development_key(settings)))
 
-        async def answer() -> None:
+        async def run() -> None:
             async with (
                 program.service(settings, address) as context,
                 program.working(context, worker=worker) as stopping,
             ):
                 err.print(f"Greenroom serves at http://{host}:{address.port} (stop with Ctrl-C)")
-                await program.answer(context, listener, stopping)
+                await answer(context, listener, stopping)
 
-        run_or_exit(answer())
+        run_or_exit(run())
 
 
 @app.command()
@@ -149,7 +150,7 @@ def _listening(host: str, port: int) -> socket.socket:
 async def _interrupted() -> None:
     """Until the process is told to stop, by Ctrl-C or by SIGTERM."""
     stop = asyncio.Event()
-    with program.stopped_by(stop.set):
+    with stopped_by(stop.set):
         await stop.wait()
 
 

@@ -22,7 +22,8 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from app.api.wire import Wire
 from app.context import Connection
-from app.main import Address, create_app, listen
+from app.main import Address, create_app
+from app.serving import listen
 from app.settings import Settings, read_settings
 from app.simulator.server import QuietServer
 from app.tenancy import create_key, create_tenant

@@ -28,8 +28,8 @@ from app.database import Database, transaction_open
 from app.gates import StoredGate
 from app.heygen.catalog import Catalog
 from app.heygen.client import HeyGen
-from app.main import listen
 from app.secrets import Secrets
+from app.serving import listen
 from app.simulator.server import QuietServer
 from app.storage import Storage
 from app.watchdog import Watchdog

@@ -14,8 +14,9 @@ from app.accounts import AccountUnknown
 from app.context import Context
 from app.database import Database
 from app.database_clock import follow_database, go_on_from_stored
-from app.main import listen, until_joined
+from app.main import until_joined
 from app.models import Event, Tenant
+from app.serving import listen
 from tests.clocks import ManualClock
 from tests.conftest import START
 from tests.factories import queue_job

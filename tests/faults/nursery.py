@@ -28,8 +28,9 @@ from app.api.app import create_api
 from app.clock import Clock
 from app.context import Context
 from app.database import Database
-from app.main import Address, answer_with, listen, service, working
+from app.main import Address, service, working
 from app.observability import configure_logs
+from app.serving import answer_with, listen
 from app.settings import read_settings
 
 PR_SET_PDEATHSIG = 1
