@@ -94,7 +94,7 @@ async def test_every_refusal_of_our_api_keeps_the_contract(
         await api.post(f"{CREATE}/batches", json={"videos": [VIDEO, {}]})
         await api.post("/v3/assets", files={"file": ("a.txt", b"just text")})
         await api.post("/v3/avatars", json=LOOK | {"name": ""})
-        await api.post(CREATE, json=VIDEO | {"script": "x" * 2_200_000})
+        await api.post(HOOKS, json={"url": "x" * 300_000})
         await api.post(CREATE, json=VIDEO, headers={"Idempotency-Key": "used"})
         await api.post(CREATE, json=VIDEO | {"title": "Another"}, headers={"Idempotency-Key": "used"})
         await api.post(CREATE, json=VIDEO)  # the queue is full
