@@ -166,6 +166,8 @@ def _lives(table: type[Look] | type[Group], deleted_since: datetime | None) -> C
 
 
 def _photo_id(job: Job, secrets: Secrets) -> str | None:
+    if job.type != "photo":
+        return None
     with suppress(CannotDecrypt):
         request = StoredRequest.unseal(job.request_encrypted or b"", secrets)
         return next((asset_id for path, asset_id in request.assets if path[0] == "file"), None)

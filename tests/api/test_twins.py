@@ -122,6 +122,7 @@ async def test_footage_may_come_inside_the_request(
         "file.data",
     )
     look = await made(api, type="digital_twin", file=inline(FOOTAGE, "video/mp4"))
+    assert look["preview_image_url"] is None, "footage is no picture"
     assert (await twin(api))["id"] == look["id"], "the same footage, uploaded"
     await make(served, clock)
     consent = f"{AVATARS}/{look['group_id']}/consent"
