@@ -19,6 +19,10 @@ from app.errors import ApiError, InvalidParameter, envelope
 Limit50 = Annotated[str | None, WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 50})]
 Limit100 = Annotated[str | None, WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 100})]
 
+Ids = Annotated[list[str] | None, WithJsonSchema({"type": "array", "items": {"type": "string"}})]
+SEVERAL = frozenset({"asset_ids", "batch_ids", "video_ids"})
+"""The query parameters that may come several times."""
+
 _SIGNATURE = 16  # bytes of the HMAC that a cursor carries
 
 
@@ -72,6 +76,11 @@ def read_cursor(keys: Sequence[bytes], token: str, *, scope: str = "") -> Cursor
     if not any(hmac.compare_digest(signature, _sign(key, scope, content)) for key in keys):
         raise InvalidParameter("'token' must be the next_token of an earlier page.", param="token")
     return Cursor(*json.loads(content))
+
+
+def read_ids(given: Sequence[str] | None) -> list[str]:
+    """Those of a query parameter that may come several times, with commas inside; each once."""
+    return list(dict.fromkeys(one for some in given or () for one in some.split(",") if one))
 
 
 def error_answer(error: ApiError, scope: Scope) -> JSONResponse:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import cache
+from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, FastAPI
 from starlette.routing import BaseRoute
@@ -26,7 +28,7 @@ from app.api import (
     webhook_endpoints,
     webhook_events,
 )
-from app.api.answers import answer_error
+from app.api.answers import SEVERAL, answer_error
 from app.api.dependencies import AnswerHeaders
 from app.api.middleware import install_middleware
 from app.api.openapi import ERRORS, install_openapi
@@ -48,7 +50,7 @@ def create_api(context: Context | None = None, lifespan: Lifespan[FastAPI] | Non
     if context is not None:
         app.state.context = context
     app.add_middleware(AnswerHeaders)
-    app.add_middleware(StorableAddress)
+    app.add_middleware(PlainAddress)
     install_middleware(app)
     install_openapi(app)
     return app
@@ -68,22 +70,29 @@ def _routes() -> list[BaseRoute]:
     return together.routes
 
 
-class StorableAddress:
-    """ASGI middleware: an address with U+0000 in it names nothing, and PostgreSQL would refuse even to look."""
+class PlainAddress:
+    """ASGI middleware: refuses what can be read in two ways, and U+0000, for which PostgreSQL would not even look."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and (error := _unstorable(scope)) is not None:
+        if scope["type"] == "http" and (error := _fault(scope)) is not None:
             await answer_error(error, scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
 
-def _unstorable(scope: Scope) -> ApiError | None:
+def _fault(scope: Scope) -> ApiError | None:
     if "\x00" in scope["path"]:
         return NotFound("There is nothing at this path.")
     if b"%00" in scope["query_string"]:
         return InvalidParameter("The query must not contain the character U+0000.")
+    if scope["path"].startswith("/v3/"):
+        names = Counter(
+            name for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        )
+        for name, count in names.items():
+            if count > 1 and name not in SEVERAL:
+                return InvalidParameter(f"{name!r} must be given once.", param=name)
     return None

@@ -12,7 +12,7 @@ from sqlmodel import col
 from starlette.responses import Response
 
 from app.api import answer_schemas
-from app.api.answers import Cursor, Limit100, data, page, read_cursor, read_limit, sign_cursor
+from app.api.answers import Cursor, Ids, Limit100, data, page, read_cursor, read_ids, read_limit, sign_cursor
 from app.api.asset_views import batch_view, status_entry, upload_state
 from app.api.dependencies import CallerDep, ContextDep
 from app.context import Context
@@ -30,11 +30,11 @@ router = APIRouter(prefix="/v3/assets")
 async def list_statuses(
     ctx: ContextDep,
     caller: CallerDep,
-    asset_ids: Annotated[str | None, Query()] = None,
-    batch_ids: Annotated[str | None, Query()] = None,
+    asset_ids: Annotated[Ids, Query()] = None,
+    batch_ids: Annotated[Ids, Query()] = None,
 ) -> Response:
     """Where up to 100 assets stand, named by their own ids and by those of their batches."""
-    ids, batches = _listed(asset_ids), _listed(batch_ids)
+    ids, batches = read_ids(asset_ids), read_ids(batch_ids)
     if not ids and not batches:
         raise InvalidParameter("'asset_ids' or 'batch_ids' is required.", param="asset_ids")
     for name, listed in (("asset_ids", ids), ("batch_ids", batches)):
@@ -98,10 +98,6 @@ async def entries_of_batch(ctx: Context, session: AsyncSession, batch: UploadBat
 def no_batch(batch_id: str) -> NotFound:
     """No batch of files of that id that this tenant may see."""
     return NotFound(f"Asset batch {batch_id[:64]} not found", code="resource_not_found")
-
-
-def _listed(text: str | None) -> list[str]:
-    return list(dict.fromkeys(part for part in (text or "").split(",") if part))
 
 
 async def _of_assets(

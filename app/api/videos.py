@@ -6,12 +6,11 @@ from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
-from pydantic import WithJsonSchema
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
 from app.api import answer_schemas
-from app.api.answers import Limit100, data, data_bytes, page, read_limit
+from app.api.answers import Ids, Limit100, data, data_bytes, page, read_ids, read_limit
 from app.api.batch_reads import batch_statuses
 from app.api.dependencies import CallerDep, ContextDep
 from app.api.idempotency import OnceDep, create, hash_of
@@ -47,7 +46,6 @@ MOST_IDS = 100
 """In one question for statuses, as at HeyGen."""
 
 # Any text may be an id: a query that is there is never null.
-Ids = Annotated[list[str] | None, WithJsonSchema({"type": "array", "items": {"type": "string"}})]
 
 
 @router.post(
@@ -107,7 +105,7 @@ async def get_statuses(
     batch_ids: Annotated[Ids, Query()] = None,
 ) -> Response:
     """The status of up to 100 videos and batches, in the order asked; of a batch, that of each of its items."""
-    videos, batches = _ids(video_ids), _ids(batch_ids)
+    videos, batches = read_ids(video_ids), read_ids(batch_ids)
     if not videos and not batches:
         raise InvalidParameter(f"'video_ids' must name between 1 and {MOST_IDS} videos.", param="video_ids")
     if len(videos) + len(batches) > MOST_IDS:
@@ -165,11 +163,6 @@ async def cancel_video(video_id: str, ctx: ContextDep, caller: CallerDep) -> Res
     ctx.wake.hint("deliver")
     ours = {"phase": own.job.status, "billable": own.job.billable}
     return data({"id": own.job.id, "status": "failed", "greenroom": ours})
-
-
-def _ids(given: list[str] | None) -> list[str]:
-    """Those of a query parameter that may come several times, with commas inside; each once."""
-    return list(dict.fromkeys(one for some in given or () for one in some.split(",") if one))
 
 
 async def _delete_at_heygen(ctx: Context, caller: Caller, video_id: str) -> None:
