@@ -28,7 +28,7 @@ INDEPENDENT: dict[str, set[str]] = {
     "app.webhooks.event_types": set(),
     "app.webhooks.destination": {"app.webhooks.addresses"},
     "app.models": set(),
-    "app.webhooks.outbox": {"app.models"},
+    "app.webhooks.outbox": {"app.models", "app.models.ids"},
     "app.batches": {"app.models", "app.webhooks.outbox"},
     "app.lifecycle": {"app.models", "app.webhooks.outbox", "app.batches"},
 }

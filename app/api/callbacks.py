@@ -16,7 +16,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from sqlmodel.sql.sqltypes import UTCDateTime
 from starlette.responses import Response
-from uuid_utils.compat import uuid7
 
 from app.api import answer_schemas
 from app.api.answers import data
@@ -27,6 +26,7 @@ from app.errors import NotFound
 from app.heygen.callback import CallbackEvent, parse, verify_signature
 from app.heygen.contract import EVENT_TYPES, word
 from app.models import Callback, Job, JobStatus
+from app.models.ids import id_at
 from app.secrets import digest
 
 MOST_ROWS = 20
@@ -158,7 +158,7 @@ async def _store(session: AsyncSession, job_id: str, body: bytes, now: datetime)
     event = parse(body)
     session.add(
         Callback(
-            id=uuid7().hex,
+            id=id_at(now),
             job_id=job_id,
             event_type=event.event_type,
             heygen_id=event.heygen_id,

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
-from uuid_utils.compat import uuid7
 
 from app.models import Batch, Delivery, DeliveryStatus, Endpoint, EndpointStatus, Event, Job
+from app.models.ids import id_at
 
 CALLBACK = "callback"
 """The target of a delivery to the job's own callback_url."""
@@ -106,7 +106,7 @@ async def owe(session: AsyncSession, event: Event, subject: Subject, now: dateti
         due[CALLBACK, subject.callback_url] = now
     rows = [
         {
-            "id": uuid7().hex,
+            "id": id_at(now),
             "tenant_id": subject.tenant_id,
             "event_id": event.id,
             "target": target,

@@ -22,6 +22,7 @@ from app.models import (
     Look,
     Submission,
 )
+from app.models.ids import lowest_id_at
 
 KEYS_KEPT = timedelta(hours=48)  # callers are promised 24
 LEFTOVERS_KEPT = timedelta(days=1)
@@ -34,7 +35,7 @@ REQUESTS_AT_ONCE = 100  # each may be of megabytes, and SQLite gives every page 
 async def prune(ctx: Context) -> bool:
     """Delete one batch of everything that is past its time; False when nothing was."""
     now = ctx.clock.now()
-    before = _id_at(now - ctx.terms.retention)
+    before = lowest_id_at(now - ctx.terms.retention)
     async with ctx.database.begin() as session:
         # Each condition is a range of an index: the ids of rows rise with time.
         old_keys = select(IdempotencyKey).where(col(IdempotencyKey.created_at) < now - KEYS_KEPT).limit(BATCH)
@@ -90,8 +91,3 @@ async def _empty_deleted(session: AsyncSession, before: datetime) -> bool:
     groups = update(Group).where(col(Group.id).in_(group_ids), col(Group.deleted_at).isnot(None))
     await session.execute(groups.values(name=""))
     return True
-
-
-def _id_at(instant: datetime) -> str:
-    """The lowest UUIDv7 of an instant, as 32 hex characters (RFC 9562 §5.7)."""
-    return f"{int(instant.timestamp() * 1000):012x}7" + "0" * 19

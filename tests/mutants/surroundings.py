@@ -19,6 +19,9 @@ WIRE_PY = "app/api/wire.py"
 CANCELED = (
     "tests/test_cancellation.py::test_whatever_await_a_transaction_is_canceled_in_the_next_one_can_write"
 )
+KEPT = (
+    f"{PRUNE}::test_what_is_held_or_called_back_is_kept_for_its_time_whatever_the_machine_takes_for_the_time"
+)
 WORDS = f"{PRUNE}::test_what_a_caller_wrote_of_what_it_deleted_is_nowhere_after_eight_days"
 DOUBT = f"{PRUNE}::test_what_was_deleted_in_doubt_loses_its_script_and_is_deleted_at_heygen_all_the_same"
 DELETED = f"{STRAYS}::test_the_file_of_a_deleted_asset_waits_for_the_last_job_that_may_send_it_and_goes_then"
@@ -178,6 +181,27 @@ STRAYS_MUTANTS = (
 )
 
 PRUNE_MUTANTS = (
+    without(
+        "the machine's clock tells how old a row is",
+        "app/models/ids.py",
+        "nanoseconds=int(now.timestamp() * 1e9)",
+        "",
+        f"{KEPT}[sqlite]",
+    ),
+    without(
+        "the machine's clock tells how old a held event is",
+        "app/webhooks/outbox.py",
+        '"id": id_at(now)',
+        '"id": id_at(datetime.now(now.tzinfo))',
+        f"{KEPT}[sqlite]",
+    ),
+    without(
+        "the machine's clock tells how old a callback is",
+        "app/api/callbacks.py",
+        "id=id_at(now)",
+        "id=id_at(datetime.now(now.tzinfo))",
+        f"{KEPT}[sqlite]",
+    ),
     without(
         "what a caller deletes is lost at once",
         PRUNE_PY,

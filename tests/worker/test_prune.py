@@ -10,11 +10,12 @@ from sqlmodel import SQLModel, col
 
 from app import lifecycle
 from app.lifecycle import By, Canceled
-from app.models import Attempt, Callback, Delivery, Event, IdempotencyKey
+from app.models import Attempt, Callback, Delivery, EndpointStatus, Event, IdempotencyKey
 from app.secrets import CannotDecrypt
 from app.worker import submit
 from app.worker.prune import prune
 from tests.api.callers import create_video, read_video
+from tests.factories import make_endpoint
 from tests.services import Receiver
 from tests.worker.conftest import Bench
 
@@ -92,6 +93,25 @@ async def test_finished_deliveries_and_callbacks_past_their_time_are_forgotten(
     assert kept == {"callback", "owed"}
     assert await count(bench, Attempt) == 2
     assert await count(bench, Callback) == 0
+
+
+async def test_what_is_held_or_called_back_is_kept_for_its_time_whatever_the_machine_takes_for_the_time(
+    bench: Bench,
+) -> None:
+    bench.clock.advance(timedelta(days=36500))
+    now, kept = bench.clock.now(), bench.context.terms.retention
+    disabled = {"status": EndpointStatus.DISABLED}
+    await make_endpoint(bench.context.database, bench.context.secrets, bench.tenant, now, **disabled)
+    await bench.queue()
+    await bench.settle()
+    for late, left in (
+        (timedelta(), (1, 1)),
+        (kept - timedelta(hours=2), (1, 1)),
+        (timedelta(hours=3), (0, 0)),
+    ):
+        bench.clock.advance(late)
+        await prune(bench.context)
+        assert (await count(bench, Delivery), await count(bench, Callback)) == left
 
 
 async def test_idempotency_keys_are_kept_for_two_days(bench: Bench) -> None:
