@@ -82,12 +82,13 @@ async def _follow(ctx: Context, job: Job) -> None:
             changes, again_at = {"searched_at": now}, now + BETWEEN_SEARCHES
         elif now - job.searched_at >= BETWEEN_SEARCHES:
             fact = Failed("outcome_unknown")
-    except Missing:
-        fact = poll.vanished(ctx, job)
     except (HeyGenError, search.Incomplete) as error:
         log.warning("follow_failed", job_id=job.id, reason=str(error))
         if isinstance(error, HeyGenError):
             await gates.heed(ctx, job.account_id, error)
+        # Of its own id alone: a list that is not found tells nothing of what it would have shown.
+        if isinstance(error, Missing) and job.heygen_id is not None:
+            fact = poll.vanished(ctx, job)
         hopeless |= isinstance(error, search.Incomplete)
     if hopeless and now > job.deadline_at + LONGEST and not isinstance(fact, Completed | Failed):
         fact = Failed("gave_up")

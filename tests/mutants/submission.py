@@ -242,6 +242,13 @@ PREPARATION_MUTANTS = (
         f"{PREPARATION}::test_a_canceled_video_that_heygen_does_not_show_yet_keeps_its_slot_for_the_grace",
     ),
     without(
+        "a list that is not found tells what is not in it",
+        TIDY_PY,
+        "if isinstance(error, Missing) and job.heygen_id is not None:",
+        "if isinstance(error, Missing):",
+        f"{TIDY}::test_a_list_that_heygen_does_not_find_says_nothing_of_what_was_withdrawn_in_doubt",
+    ),
+    without(
         "a job that kills its worker comes back at once",
         EXPIRE_PY,
         "now + ctx.jitter(answers.backoff(releases))",

@@ -1,6 +1,7 @@
 """What is still owed for a job that its caller gave up."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -58,6 +59,26 @@ async def test_a_withdrawn_job_whose_answer_came_too_late_for_its_claim_is_not_s
     assert (ended.heygen_id, ended.slot_account_id) == (answer.id, None)
     assert ended.late_result is not None
     assert not [row for row in bench.simulator.requests("GET", "/v3/videos") if "title=" in row.path]
+
+
+async def test_a_list_that_heygen_does_not_find_says_nothing_of_what_was_withdrawn_in_doubt(
+    bench: Bench,
+) -> None:
+    bench.simulator.set_scenario("callbacks_lost")
+    bench.simulator.set_scenario("drop_after_accept", times=1)
+    (job,) = await bench.queue()
+    claimed = await submit.claim(bench.context)
+    assert claimed is not None
+    await submit.submit(bench.context, claimed)
+    bench.clock.advance(timedelta(minutes=6))
+    await bench.cancel(job.id)
+    not_found: dict[str, Any] = {"code": "not_found", "status": 404.0, "method": "GET", "path": "/v3/videos"}
+    bench.simulator.set_scenario("unknown_code", times=1, **not_found)
+    await bench.pass_time(600, step=60)
+    ended = await bench.job()
+    assert [bill.job_id for bill in bench.simulator.ledger()] == [ended.heygen_id]
+    assert ended.slot_account_id is None
+    assert ended.late_result is not None
 
 
 async def test_an_id_that_another_job_holds_is_not_taken_from_the_ledger_either(bench: Bench) -> None:
