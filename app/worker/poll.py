@@ -12,7 +12,7 @@ from sqlmodel import col
 
 from app import gates, governor, lifecycle
 from app.context import Connection, Context
-from app.heygen.errors import HeyGenError, Missing
+from app.heygen.errors import AccountBlocked, HeyGenError, Missing, RateLimited, Refused
 from app.heygen.schemas import Look, Video, look_state, owes_consent, video_state
 from app.lifecycle import By, Completed, ConsentOwed, Fact, Failed, Rendered
 from app.models import Job, JobStatus, is_status
@@ -120,6 +120,9 @@ async def _sort_out(ctx: Context, connection: Connection, jobs: list[Job]) -> tu
         words = await connection.heygen.video_statuses(list(bulk))
     except HeyGenError as error:
         await gates.heed(ctx, next(iter(bulk.values())).account_id, error)
+        if isinstance(error, Refused) and not isinstance(error, RateLimited | AccountBlocked):
+            # One id that HeyGen dislikes must not hide the others; singly they are asked no more often.
+            return jobs, []
         return single, list(bulk.values())
     # An id that the answer leaves out is read singly: it may be gone.
     running = [

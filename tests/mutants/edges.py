@@ -270,6 +270,13 @@ POLLS_MUTANTS = (
         f"{POLL}::test_completed_is_said_only_once_the_link_answers",
     ),
     without(
+        "an id that HeyGen dislikes hides its neighbours",
+        POLL_PY,
+        "            return jobs, []\n",
+        "            pass\n",
+        f"{POLL}::test_a_bulk_question_that_heygen_refuses_hides_no_video_that_is_done",
+    ),
+    without(
         "each callback costs a read",
         CLAIMS_PY,
         "    if asked:\n",

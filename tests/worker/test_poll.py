@@ -4,7 +4,7 @@ import asyncio
 import json
 from dataclasses import replace
 from datetime import timedelta
-from typing import cast
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -251,3 +251,16 @@ async def test_hundreds_of_running_videos_are_one_question(bench: Bench, account
     await bench.pass_time(75, step=75)
     assert bench.calls("GET", "/v3/videos/statuses") == 1
     assert reads(bench) == 0
+
+
+async def test_a_bulk_question_that_heygen_refuses_hides_no_video_that_is_done(bench: Bench) -> None:
+    bench.simulator.set_scenario("callbacks_lost")
+    refused: dict[str, Any] = {"code": "invalid_parameter", "status": 400.0, "path": "/v3/videos/statuses"}
+    bench.simulator.set_scenario("unknown_code", method="GET", **refused)
+    await bench.queue(script="[[stuck]] Hello.")
+    await bench.queue()
+    await bench.work()
+    await bench.pass_time(1800, step=100)
+    stuck, done = await bench.jobs()
+    assert (stuck.status, done.status) == (JobStatus.PROCESSING, JobStatus.COMPLETED)
+    assert reads(bench) <= 12, "what is asked singly is asked at the pace of any question"
