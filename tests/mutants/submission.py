@@ -94,8 +94,8 @@ SUBMISSION_MUTANTS = (
     without(
         "two jobs may hold one render",
         SUBMIT_PY,
-        "    if await taken(session, job, created.id):\n",
-        "    if False:\n",
+        "theirs = await taken(session, job, created.id)",
+        "theirs = False",
         f"{SUBMIT}::test_an_id_that_another_job_holds_is_refused",
     ),
     without(
@@ -296,6 +296,13 @@ DOUBT_MUTANTS = (
 )
 
 LOOK_UPS_MUTANTS = (
+    without(
+        "a wrong id that HeyGen replays hides the render",
+        UNSURE_PY,
+        "(isinstance(result, Created) or _server_error(result) or",
+        "(_server_error(result) or",
+        f"{SUBMIT}::test_an_id_that_another_job_holds_is_refused",
+    ),
     Mutant(
         "one look-up ends the doubt",
         UNSURE_PY,
@@ -360,8 +367,8 @@ LOOK_UPS_MUTANTS = (
     without(
         "an error that HeyGen replays hides the render",
         UNSURE_PY,
-        "if isinstance(result, HeyGenError) and (_server_error(result) or _refused(result)):",
-        "if False:",
+        "if not told and (isinstance(result, Created) or _server_error(result) or _refused(result)):",
+        "if not told and isinstance(result, Created):",
         f"{SUBMIT}::test_an_error_that_heygen_keeps_replaying_does_not_hide_the_render",
     ),
 )

@@ -348,6 +348,10 @@ async def test_an_id_that_another_job_holds_is_refused(bench: Bench) -> None:
     assert second.status == JobStatus.UNSURE
     assert second.heygen_id is None
     assert first.heygen_id is not None
+    # HeyGen answers a repeat as it answered before: only a look-up tells.
+    bench.simulator.set_scenario("callbacks_lost")
+    await bench.settle(within=120)
+    assert [job.heygen_id for job in await bench.jobs()] == [bill.job_id for bill in bench.simulator.ledger()]
 
 
 async def test_a_video_on_a_new_look_waits_for_it_and_fails_unspent_if_it_fails(bench: Bench) -> None:
