@@ -53,6 +53,24 @@ def accepted_id(sends: Sequence[Submission]) -> str | None:
     return next((send.heygen_id for send in sends if send.outcome == Outcome.ACCEPTED), None)
 
 
+async def disown(session: AsyncSession, job: Job) -> None:
+    """Keep that the id which HeyGen gave for a job is another's, so that it is not believed again."""
+    named = update(Submission).where(
+        col(Submission.job_id) == job.id, col(Submission.heygen_id) == job.heygen_id
+    )
+    await session.execute(named.values(outcome=Outcome.UNCLEAR))
+
+
+async def disowned(session: AsyncSession, job: Job, heygen_id: str) -> bool:
+    """Whether HeyGen once gave this id for a job, and it was another's."""
+    named = select(col(Submission.id)).where(
+        col(Submission.job_id) == job.id,
+        col(Submission.heygen_id) == heygen_id,
+        col(Submission.outcome) == Outcome.UNCLEAR,
+    )
+    return await session.scalar(named.limit(1)) is not None
+
+
 async def intend_first(ctx: Context, session: AsyncSession, job: Job, body: bytes) -> Intent:
     """Write down the send of a job that HeyGen certainly has not got. The claim must still stand.
 

@@ -14,11 +14,13 @@ from app import gates, governor, lifecycle
 from app.context import Connection, Context
 from app.heygen.errors import AccountBlocked, HeyGenError, Missing, RateLimited, Refused
 from app.heygen.schemas import Look, Video, look_state, owes_consent, video_state
-from app.lifecycle import By, Completed, ConsentOwed, Fact, Failed, Rendered
+from app.heygen.titles import token_of
+from app.lifecycle import By, Completed, ConsentOwed, Fact, Failed, Rendered, Unclear
 from app.models import Job, JobStatus, is_status
 from app.remote_files import first_byte
-from app.worker import cadence, consents
+from app.worker import cadence, consents, ledger
 from app.worker.claims import heed_hints, hinted, put_all_back, put_back, take_due
+from app.worker.submit import FIRST_REPEAT
 
 log = structlog.get_logger(__name__)
 
@@ -187,6 +189,8 @@ async def outcome(ctx: Context, job: Job) -> Fact | None:
             return ConsentOwed(now + cadence.again(ctx, job, now))
         return _of_look(look)
     video = await connection.heygen.get_video(job.heygen_id or "")
+    if token_of(video.title) not in {None, job.title_token}:
+        return await _disowned(ctx, job)
     match video_state(video.status):
         case "failed":
             return Failed(video.failure_code or "rendering_failed", video.failure_message)
@@ -198,6 +202,14 @@ async def outcome(ctx: Context, job: Job) -> Fact | None:
             return _lagging(ctx, job)
         case _:
             return None
+
+
+async def _disowned(ctx: Context, job: Job) -> Unclear:
+    """HeyGen shows another job's token: it named the wrong id when it took this one, which is still to be found."""
+    log.error("heygen_id_of_another_job", job_id=job.id, heygen_id=job.heygen_id)
+    async with ctx.database.begin() as session:
+        await ledger.disown(session, job)
+    return Unclear("heygen_id_of_another_job", ctx.clock.now() + FIRST_REPEAT)
 
 
 def _of_look(look: Look) -> Fact | None:

@@ -252,11 +252,12 @@ async def post(ctx: Context, intent: Intent) -> Created | HeyGenError:
 async def record_accepted(
     ctx: Context, session: AsyncSession, job: Job, intent: Intent, created: Created
 ) -> bool:
-    """HeyGen has it. An id that another job holds already is refused, loudly: False."""
+    """HeyGen has it. An id that is another job's is refused, loudly: False."""
     now = ctx.clock.now()
     # Locks the account: no two jobs take one id at once.
     await governor.accepted(session, job.account_id, now)
-    theirs = await taken(session, job, created.id)
+    disowned = await ledger.disowned(session, job, created.id)
+    theirs = disowned or await taken(session, job, created.id)
     outcome = Outcome.UNCLEAR if theirs else Outcome.ACCEPTED
     await ledger.answered(session, intent, Answer(outcome, 200, heygen_id=created.id), now)
     fact: Fact = Accepted(created.id, now + cadence.first(ctx, job), created.group_id)

@@ -109,7 +109,12 @@ async def _found(ctx: Context, job: Job, now: datetime) -> Accepted | None:
         if late is not None and not await taken(session, job, late):
             return Accepted(late, now)
     found = await search.by_token(ctx, job)
-    return Accepted(found.heygen_id, now, found.heygen_group_id) if found is not None else None
+    if found is None:
+        return None
+    async with ctx.database.begin() as session:
+        # HeyGen named it for another job, too, which lets go of it once it has read whose it is.
+        held = await taken(session, job, found.heygen_id)
+    return Accepted(found.heygen_id, now, found.heygen_group_id) if not held else None
 
 
 async def _delete(ctx: Context, job: Job) -> None:

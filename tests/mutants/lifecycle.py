@@ -161,7 +161,7 @@ LIFECYCLE_MUTANTS = (
         "a job in doubt gives its slot back",
         LIFECYCLE_PY,
         '"lease_until": None, "searched_at": None}',
-        '"lease_until": None, "searched_at": None, "slot_account_id": None}',
+        '"slot_account_id": None, "lease_until": None, "searched_at": None}',
         f"{SUBMIT}::test_a_lost_answer_makes_the_job_unsure_and_keeps_its_slot",
     ),
     without(

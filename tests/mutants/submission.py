@@ -12,6 +12,7 @@ TIDY = "tests/worker/test_tidy.py"
 
 ANSWERS_PY = "app/worker/answers.py"
 EXPIRE_PY = "app/worker/expire.py"
+POLL_PY = "app/worker/poll.py"
 LEDGER_PY = "app/worker/ledger.py"
 SEARCH_PY = "app/worker/search.py"
 SUBMIT_PY = "app/worker/submit.py"
@@ -94,8 +95,8 @@ SUBMISSION_MUTANTS = (
     without(
         "two jobs may hold one render",
         SUBMIT_PY,
-        "theirs = await taken(session, job, created.id)",
-        "theirs = False",
+        "theirs = disowned or await taken(session, job, created.id)",
+        "theirs = disowned",
         f"{SUBMIT}::test_an_id_that_another_job_holds_is_refused",
     ),
     without(
@@ -296,6 +297,34 @@ DOUBT_MUTANTS = (
 )
 
 LOOK_UPS_MUTANTS = (
+    without(
+        "another job's film is taken for the own",
+        POLL_PY,
+        "if token_of(video.title) not in {None, job.title_token}:",
+        "if False:",
+        f"{TIDY}::test_two_videos_that_heygen_mixed_up_each_come_to_their_own_render",
+    ),
+    without(
+        "a wrong id is believed again",
+        SUBMIT_PY,
+        "disowned = await ledger.disowned(session, job, created.id)",
+        "disowned = False",
+        f"{TIDY}::test_two_videos_that_heygen_mixed_up_each_come_to_their_own_render",
+    ),
+    without(
+        "a render that another job holds is taken from it",
+        TIDY_PY,
+        "held = await taken(session, job, found.heygen_id)",
+        "held = False",
+        f"{TIDY}::test_two_videos_that_heygen_mixed_up_each_come_to_their_own_render",
+    ),
+    without(
+        "a withdrawn job keeps another's id",
+        "app/lifecycle.py",
+        '"lease_until": None, "heygen_id": None}',
+        '"lease_until": None}',
+        f"{TIDY}::test_two_videos_that_heygen_mixed_up_each_come_to_their_own_render",
+    ),
     without(
         "a wrong id that HeyGen replays hides the render",
         UNSURE_PY,
