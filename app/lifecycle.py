@@ -379,7 +379,7 @@ async def _keep_late(session: AsyncSession, job: Job, fact: Fact, by: By) -> Non
             changes = over | {"late_result": fact.result, "billable": True}
         case Released() | Failed() | ConsentOwed():
             # What lagged is waited for no more: else it would be asked about again, at once and without end.
-            changes = over | {"rendered_at": None}
+            changes = over | {"rendered_at": None, "billable": await _maybe_at_heygen(session, job)}
         case _:
             return
     if not await _write(session, job, changes):

@@ -83,6 +83,20 @@ async def test_a_list_that_heygen_does_not_find_says_nothing_of_what_was_withdra
     assert ended.late_result is not None
 
 
+async def test_a_create_that_heygen_refuses_after_its_cancel_costs_nothing(bench: Bench) -> None:
+    (job,) = await bench.queue()
+    claimed = await submit.claim(bench.context)
+    assert claimed is not None
+    await bench.cancel(job.id)
+    assert (await bench.job()).billable, "the create is under way"
+    bench.simulator.set_scenario(
+        "unknown_code", times=1, code="invalid_parameter", status=400.0, method="POST"
+    )
+    await submit.submit(bench.context, claimed)
+    refused = await bench.job()
+    assert (refused.billable, refused.slot_account_id, bench.renders()) == (False, None, 0)
+
+
 async def order(bench: Bench) -> tuple[Submittable, Created | HeyGenError]:
     """Queue a video and send it; nothing is recorded of the answer yet."""
     await bench.queue()
