@@ -12,6 +12,7 @@ from uuid_utils.compat import uuid7
 
 from app.context import Context
 from app.models import Job, JobStatus, Outcome, Submission
+from app.secrets import CannotDecrypt
 from app.worker.claims import renew
 
 PATHS = {"video": "/v3/videos", "look": "/v3/avatars"}
@@ -87,8 +88,11 @@ async def intend_first(ctx: Context, session: AsyncSession, job: Job, body: byte
 async def intend_repeat(
     ctx: Context, session: AsyncSession, job: Job, sends: list[Submission]
 ) -> Intent | None:
-    """Write down a repeat of the last key with its very bytes; None where the bytes are gone."""
-    last, body = sends[-1], _bytes_of(ctx, sends)
+    """Write down a repeat of the last key with its very bytes; None where they are gone, or under a lost key."""
+    try:
+        last, body = sends[-1], _bytes_of(ctx, sends)
+    except CannotDecrypt:
+        return None
     return await _write(ctx, session, job, body, (last.n, last.send + 1)) if body is not None else None
 
 

@@ -179,7 +179,11 @@ async def _repeat(ctx: Context, unsure: Unsure) -> None:
             return
         intent = await ledger.intend_repeat(ctx, session, job, unsure.sends)
         await session.execute(update(Job).where(col(Job.id) == job.id).values(searched_at=None))
+        if intent is None:
+            log.error("job_unreadable", job_id=job.id)
+            await put_back(session, job, ctx.clock.now() + REPEATS[-1])
     if intent is None:
+        await _find(ctx, job)
         return
     await ctx.failpoint("unsure.intended")
     result = await post(ctx, intent)

@@ -298,6 +298,13 @@ DOUBT_MUTANTS = (
 
 LOOK_UPS_MUTANTS = (
     without(
+        "bytes that cannot be read hide the render",
+        LEDGER_PY,
+        "    except CannotDecrypt:\n        return None\n",
+        "    except CannotDecrypt:\n        raise\n",
+        f"{UNSURE}::test_a_job_in_doubt_whose_bytes_cannot_be_read_is_looked_up",
+    ),
+    without(
         "another job's film is taken for the own",
         POLL_PY,
         "if token_of(video.title) not in {None, job.title_token}:",
