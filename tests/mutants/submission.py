@@ -9,6 +9,7 @@ RESTORE = "tests/end_to_end/test_restore.py"
 POLL = "tests/worker/test_poll.py"
 CLAIMS = "tests/worker/test_claims.py"
 TIDY = "tests/worker/test_tidy.py"
+EXPIRE = "tests/worker/test_expire.py"
 
 ANSWERS_PY = "app/worker/answers.py"
 EXPIRE_PY = "app/worker/expire.py"
@@ -168,6 +169,23 @@ SUBMISSION_MUTANTS = (
         "late = await session.scalar(current) != intent.epoch",
         "late = False",
         f"{SUBMIT}::test_a_late_answer_of_a_frozen_sender_is_kept_and_used",
+    ),
+)
+
+SWEEPS_MUTANTS = (
+    without(
+        "only one look is seen to have ended",
+        EXPIRE_PY,
+        "select(following.scalar_subquery()).where(looks.c.id.isnot(None))",
+        'select(following.scalar_subquery()).where(looks.c.id == "")',
+        f"{EXPIRE}::test_a_video_that_came_to_wait_for_a_look_as_it_ended_goes_on",
+    ),
+    without(
+        "all that wait for a look are read each minute",
+        EXPIRE_PY,
+        "where(col(Job.waits_for_id) > looks.c.id)",
+        'where(col(Job.waits_for_id) + "" > looks.c.id)',
+        "tests/worker/test_plans.py::test_no_hot_statement_reads_a_whole_table",
     ),
 )
 
