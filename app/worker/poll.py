@@ -28,7 +28,6 @@ BULK = 100  # ids in one bulk question
 AT_ONCE = 8  # single reads under way for one sweep
 GRACE = timedelta(minutes=5)  # a 404 sooner after the create may be a replica's lag
 FILE_FIRST, FILE_SLOWEST = timedelta(seconds=2), timedelta(minutes=5)
-FILE_GIVEN_UP = timedelta(days=7)
 CREDIT_CODES = frozenset({"movio_payment_insufficient_credit", "insufficient_credit"})
 LOOK_FACTS = (
     "gender",
@@ -158,7 +157,6 @@ async def ask(ctx: Context, job: Job) -> None:
     except HeyGenError as error:
         await gates.heed(ctx, job.account_id, error)
         fact = vanished(ctx, job) if isinstance(error, Missing) else None
-    fact = fact or _given_up(ctx, job)
     await ctx.failpoint("poll.asked")
     async with ctx.database.begin() as session:
         now = ctx.clock.now()
@@ -249,14 +247,7 @@ async def answers(ctx: Context, url: str | None) -> bool:
 def _lagging(ctx: Context, job: Job) -> Fact:
     now = ctx.clock.now()
     waited = now - (job.rendered_at or now)
-    return _given_up(ctx, job) or Rendered(now + min(max(waited, FILE_FIRST), FILE_SLOWEST))
-
-
-def _given_up(ctx: Context, job: Job) -> Failed | None:
-    """The end of a render whose file is waited for too long, be it that HeyGen cannot even be asked."""
-    if job.rendered_at is None or ctx.clock.now() - job.rendered_at < FILE_GIVEN_UP:
-        return None
-    return Failed("asset_not_available", "HeyGen rendered the video, but its file never became available.")
+    return Rendered(now + min(max(waited, FILE_FIRST), FILE_SLOWEST))
 
 
 def vanished(ctx: Context, job: Job) -> Fact | None:

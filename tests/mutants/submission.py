@@ -174,6 +174,20 @@ SUBMISSION_MUTANTS = (
 
 SWEEPS_MUTANTS = (
     without(
+        "a row that cannot be ended keeps all deadlines",
+        EXPIRE_PY,
+        "aside: _end(ctx, Expired(), overdue, aside))",
+        "_aside: _end(ctx, Expired(), overdue, []))",
+        f"{EXPIRE}::test_a_row_that_cannot_be_moved_keeps_no_other_from_its_end",
+    ),
+    without(
+        "a row that cannot be taken back keeps all leases",
+        EXPIRE_PY,
+        "            aside.append(job_id)\n            # A job",
+        "            # A job",
+        f"{EXPIRE}::test_a_row_that_cannot_be_moved_keeps_no_other_from_its_end",
+    ),
+    without(
         "only one look is seen to have ended",
         EXPIRE_PY,
         "select(following.scalar_subquery()).where(looks.c.id.isnot(None))",

@@ -1,12 +1,49 @@
 """The sweeps: what has come to an end by itself, whatever stands beside it."""
 
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
 import pytest
 
 from app import lifecycle
+from app.context import Context
 from app.lifecycle import By, Failed
-from app.worker import expire
+from app.models import Event, Job, JobStatus
+from app.worker import expire, submit
 from tests.factories import queue_look
 from tests.worker.conftest import Bench
+
+
+@pytest.mark.parametrize(
+    ("sweep", "ended"), [(expire.expire, JobStatus.FAILED), (expire.reap, JobStatus.UNSURE)]
+)
+async def test_a_row_that_cannot_be_moved_keeps_no_other_from_its_end(
+    bench: Bench, sweep: Callable[[Context], Awaitable[bool]], ended: JobStatus
+) -> None:
+    await bench.queue(3, deadline_at=bench.clock.now() + timedelta(minutes=3))
+    for _ in range(3):
+        assert await submit.claim(bench.context) is not None
+    poisoned, *others = await bench.jobs()
+    await _take_next_number(bench, poisoned)
+    bench.clock.advance(timedelta(seconds=181))
+    assert await sweep(bench.context)
+    assert [job.status for job in await bench.jobs()] == [poisoned.status, *(ended for _ in others)]
+    assert not await sweep(bench.context), "nothing is left that can be moved"
+
+
+async def _take_next_number(bench: Bench, job: Job) -> None:
+    """A row that came apart from its events: whatever moves the job fails."""
+    event = Event(
+        id="e",
+        tenant_id=job.tenant_id,
+        job_id=job.id,
+        number=job.number + 1,
+        fact="Enqueued",
+        source="operator",
+        at=bench.clock.now(),
+    )
+    async with bench.context.database.begin() as session:
+        session.add(event)
 
 
 @pytest.mark.parametrize("done", [0, 1])

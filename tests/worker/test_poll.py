@@ -166,11 +166,14 @@ async def test_a_file_that_never_answers_fails_after_a_week_and_not_at_the_deadl
     assert (job.status, job.failure_code) == (JobStatus.FAILED, "asset_not_available")
 
 
-async def test_a_file_that_lags_is_given_up_even_where_heygen_cannot_be_asked(bench: Bench) -> None:
+@pytest.mark.parametrize("key", ["refused", "gone"])
+async def test_a_file_that_lags_is_given_up_even_where_heygen_cannot_be_asked(bench: Bench, key: str) -> None:
     bench.simulator.set_scenario("link_expired")
     await bench.queue()
     await bench.pass_time(60)
-    bench.simulator.set_scenario("outage", method="GET")
+    bench.simulator.set_scenario("unauthorized")
+    if key == "gone":
+        bench.context = replace(bench.context, connections={})
     await bench.pass_time(8 * 24 * 3600, step=12 * 3600)
     job = await bench.job()
     assert (job.status, job.failure_code) == (JobStatus.FAILED, "asset_not_available")
