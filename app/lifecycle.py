@@ -4,8 +4,8 @@
       ▲                  │      └──Unclear──▶ unsure ──Accepted──▶ processing
       └──── Released ────┘
     Failed and Expired lead to failed, Canceled to canceled, from each of the four unfinished states.
-    Rendered (HeyGen is done, its file does not answer yet) stays in processing, or comes to it from unsure.
-    ConsentOwed (a twin's person was not asked yet, or has not agreed) stays in processing, too: without a slot.
+    Unclear leads back from processing, too, where HeyGen's id was another job's. Rendered (its file does not answer
+    yet) stays in processing, or comes to it from unsure. ConsentOwed (a twin's person has not agreed) stays, too.
 
 A transition is one guarded UPDATE; its event, and the deliveries it owes, are in the same transaction. A fact that is
 not legal now is no error: `apply` answers whether it moved the job. Facts about a job that was canceled or expired
@@ -117,7 +117,7 @@ Fact = (
 TRANSITIONS: dict[type[Fact], tuple[frozenset[JobStatus], JobStatus]] = {
     Claimed: (frozenset({JobStatus.QUEUED}), JobStatus.SUBMITTING),
     Released: (frozenset({JobStatus.SUBMITTING}), JobStatus.QUEUED),
-    Unclear: (frozenset({JobStatus.SUBMITTING}), JobStatus.UNSURE),
+    Unclear: (frozenset({JobStatus.SUBMITTING, JobStatus.PROCESSING}), JobStatus.UNSURE),
     # A sender whose lease ran out finds its job unsure; its answer is as true as ever.
     Accepted: (frozenset({JobStatus.SUBMITTING, JobStatus.UNSURE}), JobStatus.PROCESSING),
     Rendered: (frozenset({JobStatus.UNSURE, JobStatus.PROCESSING}), JobStatus.PROCESSING),
@@ -225,7 +225,8 @@ async def _changes(session: AsyncSession, job: Job, fact: Fact, by: By) -> dict[
                 "releases": job.releases + 1,
             }
         case Unclear():
-            return {"due_at": soon or fact.retry_at, "lease_until": None, "searched_at": None}
+            unknown = {"heygen_id": None, "lease_until": None, "searched_at": None}
+            return {"due_at": soon or fact.retry_at, **unknown}
         case Accepted():
             return {
                 "heygen_id": fact.heygen_id,
@@ -244,9 +245,8 @@ async def _changes(session: AsyncSession, job: Job, fact: Fact, by: By) -> dict[
             # Nobody works on it, and a person may take days.
             return {"due_at": fact.retry_at, "lease_until": None, "slot_account_id": None}
         case Completed():
-            hinted = job.called_back_at is not None
-            done = {"result": fact.result, "completed_by": "callback" if hinted else "poll", "billable": True}
-            return {**done, **_ended(by)}
+            done = {"result": fact.result, "completed_by": "callback" if job.called_back_at else "poll"}
+            return {**done, "billable": True, **_ended(by)}
         case Failed():
             return {"failure_code": fact.code, "failure_message": fact.message, **_ended(by)}
         case Canceled():
@@ -282,13 +282,12 @@ async def _withdrawn(session: AsyncSession, job: Job, by: By) -> dict[str, Any]:
 
 
 async def _maybe_at_heygen(session: AsyncSession, job: Job) -> bool:
-    if job.status != JobStatus.SUBMITTING:
-        return job.status != JobStatus.QUEUED
+    known = job.heygen_id is not None or job.status in {JobStatus.UNSURE, JobStatus.PROCESSING}
     sent = select(col(Submission.id)).where(
         col(Submission.job_id) == job.id,
         col(Submission.outcome).is_(None) | col(Submission.outcome).in_(["accepted", "unclear"]),
     )
-    return await session.scalar(sent.limit(1)) is not None
+    return known or await session.scalar(sent.limit(1)) is not None
 
 
 async def _end(session: AsyncSession, job: Job, fact: Fact, event: Event, by: By) -> None:
@@ -378,14 +377,14 @@ async def _keep_late(session: AsyncSession, job: Job, fact: Fact, by: By) -> Non
             changes = {"heygen_id": fact.heygen_id, "submitted_at": by.now, "billable": True}
             changes |= {"due_at": fact.poll_at, "lease_until": None}
         case Unclear():
-            changes = {"due_at": fact.retry_at, "lease_until": None}
+            changes = {"due_at": fact.retry_at, "lease_until": None, "heygen_id": None}
         case Rendered():
             changes = over | {"rendered_at": job.rendered_at or by.now, "due_at": fact.retry_at}
         case Completed():
             changes = over | {"late_result": fact.result, "billable": True}
         case Released() | Failed() | ConsentOwed():
             # What lagged is waited for no more: else it would be asked about again, at once and without end.
-            changes = over | {"rendered_at": None}
+            changes = over | {"rendered_at": None, "billable": await _maybe_at_heygen(session, job)}
         case _:
             return
     if not await _write(session, job, changes):

@@ -151,8 +151,11 @@ INVARIANTS = (
     Invariant(
         9,
         "One id of HeyGen's belongs to one job",
-        (f"{SUBMIT}::test_an_id_that_another_job_holds_is_refused",),
-        ("two jobs may hold one render",),
+        (
+            f"{SUBMIT}::test_an_id_that_another_job_holds_is_refused",
+            "worker/test_tidy.py::test_two_videos_that_heygen_mixed_up_each_come_to_their_own_render",
+        ),
+        ("two jobs may hold one render", "another job's film is taken for the own"),
     ),
     Invariant(
         10,
@@ -165,6 +168,7 @@ INVARIANTS = (
             f"{SIMULATION}::test_a_render_whose_answer_and_callbacks_are_lost_is_found_within_ten_minutes",
             f"{UNSURE}::test_a_job_withdrawn_in_doubt_is_looked_up_however_long_heygen_was_away",
             "worker/test_tidy.py::test_a_withdrawn_job_whose_answer_came_too_late_for_its_claim_is_not_searched_for",
+            "worker/test_tidy.py::test_a_list_that_heygen_does_not_find_says_nothing_of_what_was_withdrawn_in_doubt",
         ),
         (
             "an error that HeyGen replays hides the render",
@@ -172,6 +176,8 @@ INVARIANTS = (
             "a withdrawn job's late answer lies in the ledger unread",
             "who is in doubt asks again after an hour",
             "an outage hides what was withdrawn in doubt",
+            "a list that is not found tells what is not in it",
+            "a wrong id that HeyGen replays hides the render",
         ),
     ),
     Invariant(
@@ -363,8 +369,14 @@ INVARIANTS = (
         (
             f"{SUBMIT}::test_a_row_that_cannot_be_read_does_not_keep_the_queue_from_its_turn",
             f"{PREPARATION}::test_a_video_that_takes_its_worker_along_each_time_comes_up_ever_more_seldom",
+            f"{POLL}::test_a_bulk_question_that_heygen_refuses_hides_no_video_that_is_done",
+            "worker/test_expire.py::test_a_row_that_cannot_be_moved_keeps_no_other_from_its_end",
         ),
-        ("a job that kills its worker comes back at once",),
+        (
+            "a job that kills its worker comes back at once",
+            "an id that HeyGen dislikes hides its neighbours",
+            "a row that cannot be ended keeps all deadlines",
+        ),
     ),
     Invariant(
         29,

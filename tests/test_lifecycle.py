@@ -51,6 +51,7 @@ FACTS: dict[str, Fact] = {
 LEGAL = {
     ("submitting", "Released"): "queued",
     ("submitting", "Unclear"): "unsure",
+    ("processing", "Unclear"): "unsure",
     ("submitting", "Accepted"): "processing",
     ("unsure", "Accepted"): "processing",
     ("unsure", "Rendered"): "processing",

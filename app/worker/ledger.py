@@ -12,6 +12,7 @@ from uuid_utils.compat import uuid7
 
 from app.context import Context
 from app.models import Job, JobStatus, Outcome, Submission
+from app.secrets import CannotDecrypt
 from app.worker.claims import renew
 
 PATHS = {"video": "/v3/videos", "look": "/v3/avatars"}
@@ -53,6 +54,24 @@ def accepted_id(sends: Sequence[Submission]) -> str | None:
     return next((send.heygen_id for send in sends if send.outcome == Outcome.ACCEPTED), None)
 
 
+async def disown(session: AsyncSession, job: Job) -> None:
+    """Keep that the id which HeyGen gave for a job is another's, so that it is not believed again."""
+    named = update(Submission).where(
+        col(Submission.job_id) == job.id, col(Submission.heygen_id) == job.heygen_id
+    )
+    await session.execute(named.values(outcome=Outcome.UNCLEAR))
+
+
+async def disowned(session: AsyncSession, job: Job, heygen_id: str) -> bool:
+    """Whether HeyGen once gave this id for a job, and it was another's."""
+    named = select(col(Submission.id)).where(
+        col(Submission.job_id) == job.id,
+        col(Submission.heygen_id) == heygen_id,
+        col(Submission.outcome) == Outcome.UNCLEAR,
+    )
+    return await session.scalar(named.limit(1)) is not None
+
+
 async def intend_first(ctx: Context, session: AsyncSession, job: Job, body: bytes) -> Intent:
     """Write down the send of a job that HeyGen certainly has not got. The claim must still stand.
 
@@ -69,8 +88,11 @@ async def intend_first(ctx: Context, session: AsyncSession, job: Job, body: byte
 async def intend_repeat(
     ctx: Context, session: AsyncSession, job: Job, sends: list[Submission]
 ) -> Intent | None:
-    """Write down a repeat of the last key with its very bytes; None where the bytes are gone."""
-    last, body = sends[-1], _bytes_of(ctx, sends)
+    """Write down a repeat of the last key with its very bytes; None where they are gone, or under a lost key."""
+    try:
+        last, body = sends[-1], _bytes_of(ctx, sends)
+    except CannotDecrypt:
+        return None
     return await _write(ctx, session, job, body, (last.n, last.send + 1)) if body is not None else None
 
 

@@ -13,15 +13,16 @@ from sqlmodel import col
 
 from app import gates, governor, lifecycle
 from app.context import Connection, Context
-from app.heygen.errors import HeyGenError, Missing
+from app.heygen.errors import AccountBlocked, HeyGenError, Missing, RateLimited, Refused
 from app.heygen.schemas import Look as HeyGenLook
 from app.heygen.schemas import Video, look_state, owes_consent, video_state
-from app.heygen.titles import with_token
-from app.lifecycle import By, Completed, ConsentOwed, Fact, Failed, Rendered
+from app.heygen.titles import token_of, with_token
+from app.lifecycle import By, Completed, ConsentOwed, Fact, Failed, Rendered, Unclear
 from app.models import Job, JobStatus, Look, is_status
 from app.remote_files import first_byte
-from app.worker import cadence, consents
+from app.worker import cadence, consents, ledger
 from app.worker.claims import heed_hints, hinted, put_all_back, put_back, take_due
+from app.worker.submit import FIRST_REPEAT
 
 log = structlog.get_logger(__name__)
 
@@ -29,7 +30,6 @@ BULK = 100  # ids in one bulk question
 AT_ONCE = 8  # single reads under way for one sweep
 GRACE = timedelta(minutes=5)  # a 404 sooner after the create may be a replica's lag
 FILE_FIRST, FILE_SLOWEST = timedelta(seconds=2), timedelta(minutes=5)
-FILE_GIVEN_UP = timedelta(days=7)
 CREDIT_CODES = frozenset({"movio_payment_insufficient_credit", "insufficient_credit"})
 LOOK_FACTS = (
     "gender",
@@ -123,6 +123,9 @@ async def _sort_out(ctx: Context, connection: Connection, jobs: list[Job]) -> tu
         words = await connection.heygen.video_statuses(list(bulk))
     except HeyGenError as error:
         await gates.heed(ctx, next(iter(bulk.values())).account_id, error)
+        if isinstance(error, Refused) and not isinstance(error, RateLimited | AccountBlocked):
+            # One id that HeyGen dislikes must not hide the others; singly they are asked no more often.
+            return jobs, []
         return single, list(bulk.values())
     # An id that the answer leaves out is read singly: it may be gone.
     running = [
@@ -156,7 +159,6 @@ async def ask(ctx: Context, job: Job) -> None:
     except HeyGenError as error:
         await gates.heed(ctx, job.account_id, error)
         fact = vanished(ctx, job) if isinstance(error, Missing) else None
-    fact = fact or _given_up(ctx, job)
     await ctx.failpoint("poll.asked")
     async with ctx.database.begin() as session:
         now = ctx.clock.now()
@@ -196,6 +198,8 @@ async def outcome(ctx: Context, job: Job) -> Fact | None:
             return ConsentOwed(now + cadence.again(ctx, job, now))
         return _of_look(look)
     video = await connection.heygen.get_video(job.heygen_id or "")
+    if token_of(video.title) not in {None, job.title_token}:
+        return await _disowned(ctx, job)
     match video_state(video.status):
         case "failed":
             return Failed(video.failure_code or "rendering_failed", video.failure_message)
@@ -208,6 +212,14 @@ async def outcome(ctx: Context, job: Job) -> Fact | None:
             return _lagging(ctx, job)
         case _:
             return None
+
+
+async def _disowned(ctx: Context, job: Job) -> Unclear:
+    """HeyGen shows another job's token: it named the wrong id when it took this one, which is still to be found."""
+    log.error("heygen_id_of_another_job", job_id=job.id, heygen_id=job.heygen_id)
+    async with ctx.database.begin() as session:
+        await ledger.disown(session, job)
+    return Unclear("heygen_id_of_another_job", ctx.clock.now() + FIRST_REPEAT)
 
 
 def _of_look(look: HeyGenLook) -> Fact | None:
@@ -247,14 +259,7 @@ async def answers(ctx: Context, url: str | None) -> bool:
 def _lagging(ctx: Context, job: Job) -> Fact:
     now = ctx.clock.now()
     waited = now - (job.rendered_at or now)
-    return _given_up(ctx, job) or Rendered(now + min(max(waited, FILE_FIRST), FILE_SLOWEST))
-
-
-def _given_up(ctx: Context, job: Job) -> Failed | None:
-    """The end of a render whose file is waited for too long, be it that HeyGen cannot even be asked."""
-    if job.rendered_at is None or ctx.clock.now() - job.rendered_at < FILE_GIVEN_UP:
-        return None
-    return Failed("asset_not_available", "HeyGen rendered the video, but its file never became available.")
+    return Rendered(now + min(max(waited, FILE_FIRST), FILE_SLOWEST))
 
 
 def vanished(ctx: Context, job: Job) -> Fact | None:

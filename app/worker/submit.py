@@ -251,20 +251,21 @@ async def post(ctx: Context, intent: Intent) -> Created | HeyGenError:
 
 async def record_accepted(
     ctx: Context, session: AsyncSession, job: Job, intent: Intent, created: Created
-) -> None:
-    """HeyGen has it. An id that another job holds already is refused, loudly."""
+) -> bool:
+    """HeyGen has it. An id that is another job's is refused, loudly: False."""
     now = ctx.clock.now()
-    await governor.accepted(
-        session, job.account_id, now
-    )  # locks the account: no two jobs take one id at once
-    await ledger.answered(session, intent, Answer(Outcome.ACCEPTED, 200, heygen_id=created.id), now)
-    by = By("worker", now, intent.epoch)
-    if await taken(session, job, created.id):
+    # Locks the account: no two jobs take one id at once.
+    await governor.accepted(session, job.account_id, now)
+    disowned = await ledger.disowned(session, job, created.id)
+    theirs = disowned or await taken(session, job, created.id)
+    outcome = Outcome.UNCLEAR if theirs else Outcome.ACCEPTED
+    await ledger.answered(session, intent, Answer(outcome, 200, heygen_id=created.id), now)
+    fact: Fact = Accepted(created.id, now + cadence.first(ctx, job), created.group_id)
+    if theirs:
         log.error("heygen_id_taken", job_id=job.id, heygen_id=created.id)
-        await lifecycle.apply(session, job.id, Unclear("heygen_id_taken", now + FIRST_REPEAT), by)
-        return
-    poll_at = now + cadence.first(ctx, job)
-    await lifecycle.apply(session, job.id, Accepted(created.id, poll_at, created.group_id), by)
+        fact = Unclear("heygen_id_taken", now + FIRST_REPEAT)
+    await lifecycle.apply(session, job.id, fact, By("worker", now, intent.epoch))
+    return not theirs
 
 
 async def taken(session: AsyncSession, job: Job, heygen_id: str) -> bool:

@@ -82,12 +82,13 @@ async def _follow(ctx: Context, job: Job) -> None:
             changes, again_at = {"searched_at": now}, now + BETWEEN_SEARCHES
         elif now - job.searched_at >= BETWEEN_SEARCHES:
             fact = Failed("outcome_unknown")
-    except Missing:
-        fact = poll.vanished(ctx, job)
     except (HeyGenError, search.Incomplete) as error:
         log.warning("follow_failed", job_id=job.id, reason=str(error))
         if isinstance(error, HeyGenError):
             await gates.heed(ctx, job.account_id, error)
+        # Of its own id alone: a list that is not found tells nothing of what it would have shown.
+        if isinstance(error, Missing) and job.heygen_id is not None:
+            fact = poll.vanished(ctx, job)
         hopeless |= isinstance(error, search.Incomplete)
     if hopeless and now > job.deadline_at + LONGEST and not isinstance(fact, Completed | Failed):
         fact = Failed("gave_up")
@@ -108,7 +109,12 @@ async def _found(ctx: Context, job: Job, now: datetime) -> Accepted | None:
         if late is not None and not await taken(session, job, late):
             return Accepted(late, now)
     found = await search.by_token(ctx, job)
-    return Accepted(found.heygen_id, now, found.heygen_group_id) if found is not None else None
+    if found is None:
+        return None
+    async with ctx.database.begin() as session:
+        # HeyGen named it for another job, too, which lets go of it once it has read whose it is.
+        held = await taken(session, job, found.heygen_id)
+    return Accepted(found.heygen_id, now, found.heygen_group_id) if not held else None
 
 
 async def _delete(ctx: Context, job: Job) -> None:

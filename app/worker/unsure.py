@@ -182,7 +182,11 @@ async def _repeat(ctx: Context, unsure: Unsure) -> None:
             return
         intent = await ledger.intend_repeat(ctx, session, job, unsure.sends)
         await session.execute(update(Job).where(col(Job.id) == job.id).values(searched_at=None))
+        if intent is None:
+            log.error("job_unreadable", job_id=job.id)
+            await put_back(session, job, ctx.clock.now() + REPEATS[-1])
     if intent is None:
+        await _find(ctx, job)
         return
     await ctx.failpoint("unsure.intended")
     result = await post(ctx, intent)
@@ -191,13 +195,15 @@ async def _repeat(ctx: Context, unsure: Unsure) -> None:
     again_at = ctx.clock.now() + ctx.jitter(REPEATS[min(sent, len(REPEATS) - 1)])
     async with ctx.database.begin() as session:
         if isinstance(result, Created):
-            await record_accepted(ctx, session, job, intent, result)
+            told = await record_accepted(ctx, session, job, intent, result)
         else:
+            told = False
             await _record_doubt(ctx, session, unsure, intent, result)
+        if not told:
             await put_back(session, job, again_at)
     await ctx.failpoint("unsure.recorded")
-    # HeyGen may keep its own error and replay it for ever; the job may be there all the same.
-    if isinstance(result, HeyGenError) and (_server_error(result) or _refused(result)):
+    # HeyGen may keep its own error, or a wrong id, and replay it for ever; the job may be there all the same.
+    if not told and (isinstance(result, Created) or _server_error(result) or _refused(result)):
         await _find(ctx, job)
 
 

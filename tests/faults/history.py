@@ -122,8 +122,10 @@ def _renders(history: History) -> Iterator[str]:
 
 
 def _ids_at_heygen(history: History) -> Iterator[str]:
-    """A render is of one job, and a job that came to something has one, and says that it costs."""
+    """A render is of one job, and a job that came to something has one, and says that it costs; no other says so."""
     billed = {bill.heygen_id for bill in history.bills}
+    perhaps_made = {bill.job_id for bill in history.bills}
+    perhaps_made |= {it.job_id for it in history.tables.sends if it.outcome not in {"refused", "unsent"}}
     for job in history.tables.jobs:
         if job.heygen_id is not None and job.heygen_id not in billed:
             yield f"job holds an id that HeyGen never billed: {job.id}, {job.heygen_id}"
@@ -131,6 +133,8 @@ def _ids_at_heygen(history: History) -> Iterator[str]:
             yield f"completed without a render: {job.id}"
         if job.heygen_id in billed and (job.withdrawn or job.status == "completed") and not job.billable:
             yield f"billed, yet told to be free: {job.id}"
+        if job.billable and job.id not in perhaps_made:
+            yield f"never made, yet told to cost: {job.id}"
     rendered = [job for job in history.tables.jobs if job.heygen_id]
     held = Counter((job.account_id, job.kind, job.heygen_id) for job in rendered)
     for (_, _, heygen_id), count in held.items():

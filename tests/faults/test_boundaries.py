@@ -27,6 +27,7 @@ WITHOUT = {
     "poll._give_back": "ends in poll.returned",
     "poll.ask": "its commit ends in poll.recorded, which its whole batch passes",
     "poll.outcome": "ends in poll.asked or tidy.asked",
+    "poll._disowned": "ends in poll.asked or tidy.asked; without it the id is read once more",
     "poll.answers": "ends in poll.asked or tidy.asked",
     "poll._take": "ends in poll.claimed",
     "search.confirms": "a read; unsure.accepted follows where it tells something",

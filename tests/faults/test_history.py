@@ -215,6 +215,9 @@ PLANTED: dict[str, Callable[[History], History]] = {
     "job holds an id that HeyGen never billed": lambda it: replace(it, bills=it.bills[1:]),
     "completed without a render": lambda it: job(it, heygen_id=None),
     "billed, yet told to be free": lambda it: job(it, billable=False),
+    "never made, yet told to cost": lambda it: tables(
+        replace(it, bills=it.bills[1:]), sends=[replace(it.tables.sends[0], outcome="refused")]
+    ),
     "one render on two jobs": lambda it: job(it, heygen_id="heygen-two"),
     "one key with two bodies": lambda it: more_calls(it, called(sha="other")),
     "key sent without a written intent": lambda it: tables(it, sends=it.tables.sends[1:]),

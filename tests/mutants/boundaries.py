@@ -34,8 +34,8 @@ BOUNDARY_MUTANTS = (
     without(
         "a send in doubt gives its slot back",
         "app/lifecycle.py",
-        'return {"due_at": soon or fact.retry_at, "lease_until": None, "searched_at": None}',
-        'return {"due_at": soon or fact.retry_at, "lease_until": None, "slot_account_id": None}',
+        'unknown = {"heygen_id": None, "lease_until": None, "searched_at": None}',
+        'unknown = {"heygen_id": None, "lease_until": None, "slot_account_id": None}',
         f"{FAILPOINTS}::test_what_is_in_doubt_keeps_its_slot[sqlite]",
     ),
     without(

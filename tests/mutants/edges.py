@@ -257,9 +257,9 @@ GATES_MUTANTS = (
 POLLS_MUTANTS = (
     without(
         "a file that lags is waited for as long as HeyGen is away",
-        POLL_PY,
-        "    fact = fact or _given_up(ctx, job)\n",
-        "",
+        EXPIRE_PY,
+        "return await _setting_aside(lambda aside: _end(ctx, NEVER_CAME, lagging, aside)) or ended",
+        "return ended",
         f"{POLL}::test_a_file_that_lags_is_given_up_even_where_heygen_cannot_be_asked",
     ),
     without(
@@ -268,6 +268,13 @@ POLLS_MUTANTS = (
         'case "completed" if await answers(ctx, video.video_url):',
         'case "completed" if video.video_url:',
         f"{POLL}::test_completed_is_said_only_once_the_link_answers",
+    ),
+    without(
+        "an id that HeyGen dislikes hides its neighbours",
+        POLL_PY,
+        "            return jobs, []\n",
+        "            pass\n",
+        f"{POLL}::test_a_bulk_question_that_heygen_refuses_hides_no_video_that_is_done",
     ),
     without(
         "each callback costs a read",
@@ -308,8 +315,8 @@ POLLS_MUTANTS = (
     without(
         "the deadline ends what is rendered",
         EXPIRE_PY,
-        "                col(Job.finished_at).is_(None), col(Job.rendered_at).is_(None), col",
-        "                col(Job.finished_at).is_(None), col",
+        "overdue = (col(Job.finished_at).is_(None), col(Job.rendered_at).is_(None), ",
+        "overdue = (col(Job.finished_at).is_(None), ",
         f"{POLL}::test_a_file_that_never_answers_fails_after_a_week_and_not_at_the_deadline",
     ),
     without(

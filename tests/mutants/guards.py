@@ -16,7 +16,13 @@ from tests.mutants.endpoints import ENDPOINTS_MUTANTS
 from tests.mutants.governor import GOVERNOR_MUTANTS, LOCKS_MUTANTS
 from tests.mutants.lifecycle import LIFECYCLE_MUTANTS
 from tests.mutants.stories import DIFFERENTIAL_MUTANTS, MACHINE_MUTANTS, SIMULATION_MUTANTS
-from tests.mutants.submission import DOUBT_MUTANTS, LOOK_UPS_MUTANTS, PREPARATION_MUTANTS, SUBMISSION_MUTANTS
+from tests.mutants.submission import (
+    DOUBT_MUTANTS,
+    LOOK_UPS_MUTANTS,
+    PREPARATION_MUTANTS,
+    SUBMISSION_MUTANTS,
+    SWEEPS_MUTANTS,
+)
 from tests.mutants.surroundings import (
     ABSENCE_MUTANTS,
     MIGRATIONS_MUTANTS,
@@ -41,6 +47,7 @@ AREAS = {
     "migrations": MIGRATIONS_MUTANTS,
     "stop": STOP_MUTANTS,
     "submission": SUBMISSION_MUTANTS,
+    "sweeps": SWEEPS_MUTANTS,
     "preparation": PREPARATION_MUTANTS,
     "doubt": DOUBT_MUTANTS,
     "look-ups": LOOK_UPS_MUTANTS,

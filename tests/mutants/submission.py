@@ -9,9 +9,11 @@ RESTORE = "tests/end_to_end/test_restore.py"
 POLL = "tests/worker/test_poll.py"
 CLAIMS = "tests/worker/test_claims.py"
 TIDY = "tests/worker/test_tidy.py"
+EXPIRE = "tests/worker/test_expire.py"
 
 ANSWERS_PY = "app/worker/answers.py"
 EXPIRE_PY = "app/worker/expire.py"
+POLL_PY = "app/worker/poll.py"
 LEDGER_PY = "app/worker/ledger.py"
 SEARCH_PY = "app/worker/search.py"
 SUBMIT_PY = "app/worker/submit.py"
@@ -96,8 +98,8 @@ SUBMISSION_MUTANTS = (
     without(
         "two jobs may hold one render",
         SUBMIT_PY,
-        "    if await taken(session, job, created.id):\n",
-        "    if False:\n",
+        "theirs = disowned or await taken(session, job, created.id)",
+        "theirs = disowned",
         f"{SUBMIT}::test_an_id_that_another_job_holds_is_refused",
     ),
     without(
@@ -169,6 +171,37 @@ SUBMISSION_MUTANTS = (
         "late = await session.scalar(current) != intent.epoch",
         "late = False",
         f"{SUBMIT}::test_a_late_answer_of_a_frozen_sender_is_kept_and_used",
+    ),
+)
+
+SWEEPS_MUTANTS = (
+    without(
+        "a row that cannot be ended keeps all deadlines",
+        EXPIRE_PY,
+        "aside: _end(ctx, Expired(), overdue, aside))",
+        "_aside: _end(ctx, Expired(), overdue, []))",
+        f"{EXPIRE}::test_a_row_that_cannot_be_moved_keeps_no_other_from_its_end",
+    ),
+    without(
+        "a row that cannot be taken back keeps all leases",
+        EXPIRE_PY,
+        "            aside.append(job_id)\n            # A job",
+        "            # A job",
+        f"{EXPIRE}::test_a_row_that_cannot_be_moved_keeps_no_other_from_its_end",
+    ),
+    without(
+        "only one look is seen to have ended",
+        EXPIRE_PY,
+        "select(following.scalar_subquery()).where(looks.c.id.isnot(None))",
+        'select(following.scalar_subquery()).where(looks.c.id == "")',
+        f"{EXPIRE}::test_a_video_that_came_to_wait_for_a_look_as_it_ended_goes_on",
+    ),
+    without(
+        "all that wait for a look are read each minute",
+        EXPIRE_PY,
+        "where(col(Job.waits_for_id) > looks.c.id)",
+        'where(col(Job.waits_for_id) + "" > looks.c.id)',
+        "tests/worker/test_plans.py::test_no_hot_statement_reads_a_whole_table",
     ),
 )
 
@@ -244,6 +277,13 @@ PREPARATION_MUTANTS = (
         f"{PREPARATION}::test_a_canceled_video_that_heygen_does_not_show_yet_keeps_its_slot_for_the_grace",
     ),
     without(
+        "a list that is not found tells what is not in it",
+        TIDY_PY,
+        "if isinstance(error, Missing) and job.heygen_id is not None:",
+        "if isinstance(error, Missing):",
+        f"{TIDY}::test_a_list_that_heygen_does_not_find_says_nothing_of_what_was_withdrawn_in_doubt",
+    ),
+    without(
         "a job that kills its worker comes back at once",
         EXPIRE_PY,
         "now + ctx.jitter(answers.backoff(releases))",
@@ -312,6 +352,48 @@ DOUBT_MUTANTS = (
 )
 
 LOOK_UPS_MUTANTS = (
+    without(
+        "bytes that cannot be read hide the render",
+        LEDGER_PY,
+        "    except CannotDecrypt:\n        return None\n",
+        "    except CannotDecrypt:\n        raise\n",
+        f"{UNSURE}::test_a_job_in_doubt_whose_bytes_cannot_be_read_is_looked_up",
+    ),
+    without(
+        "another job's film is taken for the own",
+        POLL_PY,
+        "if token_of(video.title) not in {None, job.title_token}:",
+        "if False:",
+        f"{TIDY}::test_two_videos_that_heygen_mixed_up_each_come_to_their_own_render",
+    ),
+    without(
+        "a wrong id is believed again",
+        SUBMIT_PY,
+        "disowned = await ledger.disowned(session, job, created.id)",
+        "disowned = False",
+        f"{TIDY}::test_two_videos_that_heygen_mixed_up_each_come_to_their_own_render",
+    ),
+    without(
+        "a render that another job holds is taken from it",
+        TIDY_PY,
+        "held = await taken(session, job, found.heygen_id)",
+        "held = False",
+        f"{TIDY}::test_two_videos_that_heygen_mixed_up_each_come_to_their_own_render",
+    ),
+    without(
+        "a withdrawn job keeps another's id",
+        "app/lifecycle.py",
+        '"lease_until": None, "heygen_id": None}',
+        '"lease_until": None}',
+        f"{TIDY}::test_two_videos_that_heygen_mixed_up_each_come_to_their_own_render",
+    ),
+    without(
+        "a wrong id that HeyGen replays hides the render",
+        UNSURE_PY,
+        "(isinstance(result, Created) or _server_error(result) or",
+        "(_server_error(result) or",
+        f"{SUBMIT}::test_an_id_that_another_job_holds_is_refused",
+    ),
     Mutant(
         "one look-up ends the doubt",
         UNSURE_PY,
@@ -376,8 +458,8 @@ LOOK_UPS_MUTANTS = (
     without(
         "an error that HeyGen replays hides the render",
         UNSURE_PY,
-        "if isinstance(result, HeyGenError) and (_server_error(result) or _refused(result)):",
-        "if False:",
+        "if not told and (isinstance(result, Created) or _server_error(result) or _refused(result)):",
+        "if not told and isinstance(result, Created):",
         f"{SUBMIT}::test_an_error_that_heygen_keeps_replaying_does_not_hide_the_render",
     ),
 )

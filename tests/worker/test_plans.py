@@ -48,6 +48,8 @@ QUEUED = {"sqlite": 50, "postgresql": 2_000}
 LARGE = "jobs|submissions|callbacks|events|deliveries|attempts|files|idempotency_keys|api_keys|endpoints"
 WHOLE = re.compile(
     rf"^SCAN ({LARGE})$|Seq Scan on ({LARGE})\b"
+    # All that wait, to find those that wait in vain.
+    r"|INDEX jobs_waiting$"
     # An index that only serves to find everything of one account.
     r"|INDEX jobs_heygen \(account_id=\?( AND kind=\?)?\)"
 )
@@ -62,7 +64,7 @@ STEPS = {
     "give_back": "jobs",
     "forecast": "jobs_completed",
     "unsure": "jobs_unsure submissions_of_job callbacks_same_body",
-    "expire": "jobs_deadline submissions_of_job endpoints_of_tenant",
+    "expire": "jobs_deadline jobs_processing submissions_of_job endpoints_of_tenant",
     "reap": "jobs_submitting submissions_of_job",
     "free_waiting": "jobs_waiting",
     "free_held": "deliveries_held",

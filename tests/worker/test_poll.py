@@ -4,7 +4,7 @@ import asyncio
 import json
 from dataclasses import replace
 from datetime import timedelta
-from typing import cast
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -166,11 +166,14 @@ async def test_a_file_that_never_answers_fails_after_a_week_and_not_at_the_deadl
     assert (job.status, job.failure_code) == (JobStatus.FAILED, "asset_not_available")
 
 
-async def test_a_file_that_lags_is_given_up_even_where_heygen_cannot_be_asked(bench: Bench) -> None:
+@pytest.mark.parametrize("key", ["refused", "gone"])
+async def test_a_file_that_lags_is_given_up_even_where_heygen_cannot_be_asked(bench: Bench, key: str) -> None:
     bench.simulator.set_scenario("link_expired")
     await bench.queue()
     await bench.pass_time(60)
-    bench.simulator.set_scenario("outage", method="GET")
+    bench.simulator.set_scenario("unauthorized")
+    if key == "gone":
+        bench.context = replace(bench.context, connections={})
     await bench.pass_time(8 * 24 * 3600, step=12 * 3600)
     job = await bench.job()
     assert (job.status, job.failure_code) == (JobStatus.FAILED, "asset_not_available")
@@ -251,3 +254,16 @@ async def test_hundreds_of_running_videos_are_one_question(bench: Bench, account
     await bench.pass_time(75, step=75)
     assert bench.calls("GET", "/v3/videos/statuses") == 1
     assert reads(bench) == 0
+
+
+async def test_a_bulk_question_that_heygen_refuses_hides_no_video_that_is_done(bench: Bench) -> None:
+    bench.simulator.set_scenario("callbacks_lost")
+    refused: dict[str, Any] = {"code": "invalid_parameter", "status": 400.0, "path": "/v3/videos/statuses"}
+    bench.simulator.set_scenario("unknown_code", method="GET", **refused)
+    await bench.queue(script="[[stuck]] Hello.")
+    await bench.queue()
+    await bench.work()
+    await bench.pass_time(1800, step=100)
+    stuck, done = await bench.jobs()
+    assert (stuck.status, done.status) == (JobStatus.PROCESSING, JobStatus.COMPLETED)
+    assert reads(bench) <= 12, "what is asked singly is asked at the pace of any question"

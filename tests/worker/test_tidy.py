@@ -1,13 +1,16 @@
 """What is still owed for a job that its caller gave up."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from app import lifecycle
+from app.heygen.errors import HeyGenError
 from app.heygen.schemas import Created
 from app.lifecycle import By, Canceled
 from app.worker import expire, submit, tidy
+from app.worker.submit import Submittable
 from tests.worker.conftest import Bench
 
 
@@ -60,16 +63,97 @@ async def test_a_withdrawn_job_whose_answer_came_too_late_for_its_claim_is_not_s
     assert not [row for row in bench.simulator.requests("GET", "/v3/videos") if "title=" in row.path]
 
 
-async def test_an_id_that_another_job_holds_is_not_taken_from_the_ledger_either(bench: Bench) -> None:
-    await bench.queue()
-    await bench.settle()
-    bench.simulator.set_scenario("wrong_video_id", times=1)
+async def test_a_list_that_heygen_does_not_find_says_nothing_of_what_was_withdrawn_in_doubt(
+    bench: Bench,
+) -> None:
     bench.simulator.set_scenario("callbacks_lost")
-    (second,) = await bench.queue()
-    await bench.work()
-    await bench.cancel(second.id)
+    bench.simulator.set_scenario("drop_after_accept", times=1)
+    (job,) = await bench.queue()
+    claimed = await submit.claim(bench.context)
+    assert claimed is not None
+    await submit.submit(bench.context, claimed)
+    bench.clock.advance(timedelta(minutes=6))
+    await bench.cancel(job.id)
+    not_found: dict[str, Any] = {"code": "not_found", "status": 404.0, "method": "GET", "path": "/v3/videos"}
+    bench.simulator.set_scenario("unknown_code", times=1, **not_found)
+    await bench.pass_time(600, step=60)
+    ended = await bench.job()
+    assert [bill.job_id for bill in bench.simulator.ledger()] == [ended.heygen_id]
+    assert ended.slot_account_id is None
+    assert ended.late_result is not None
+
+
+async def test_a_create_that_heygen_refuses_after_its_cancel_costs_nothing(bench: Bench) -> None:
+    (job,) = await bench.queue()
+    claimed = await submit.claim(bench.context)
+    assert claimed is not None
+    await bench.cancel(job.id)
+    assert (await bench.job()).billable, "the create is under way"
+    bench.simulator.set_scenario(
+        "unknown_code", times=1, code="invalid_parameter", status=400.0, method="POST"
+    )
+    await submit.submit(bench.context, claimed)
+    refused = await bench.job()
+    assert (refused.billable, refused.slot_account_id, bench.renders()) == (False, None, 0)
+
+
+async def order(bench: Bench) -> tuple[Submittable, Created | HeyGenError]:
+    """Queue a video and send it; nothing is recorded of the answer yet."""
+    await bench.queue()
+    claimed = await submit.claim(bench.context)
+    assert claimed is not None
+    assert claimed.intent is not None
+    return claimed, await submit.post(bench.context, claimed.intent)
+
+
+async def record(bench: Bench, claimed: Submittable, answer: Created) -> None:
+    assert claimed.intent is not None
+    async with bench.context.database.begin() as session:
+        await submit.record_accepted(bench.context, session, claimed.job, claimed.intent, answer)
+
+
+@pytest.fixture
+async def mixed_up(bench: Bench) -> tuple[Submittable, Created]:
+    """The first video's answer was lost, and the second's names the first."""
+    bench.simulator.set_scenario("callbacks_lost")
+    bench.simulator.set_scenario("drop_after_accept", times=1)
+    await order(bench)
+    bench.simulator.set_scenario("wrong_video_id", times=1)
+    claimed, answer = await order(bench)
+    assert isinstance(answer, Created)
+    assert answer.id == bench.simulator.ledger()[0].job_id
+    return claimed, answer
+
+
+async def test_an_id_that_another_job_holds_is_not_taken_from_the_ledger_either(
+    bench: Bench, mixed_up: tuple[Submittable, Created]
+) -> None:
+    claimed, answer = mixed_up
+    bench.clock.advance(timedelta(seconds=181))
+    await expire.reap(bench.context)
+    await bench.cancel(claimed.job.id)
+    bench.clock.advance(timedelta(seconds=6))
+    assert await tidy.claim(bench.context) is not None  # taken over
+    await record(bench, claimed, answer)
     await bench.pass_time(900, step=60)
     first, second = await bench.jobs()
-    made = {row.job_id for row in bench.simulator.ledger()}
-    assert {first.heygen_id, second.heygen_id} == made, "each has its own"
+    assert [first.heygen_id, second.heygen_id] == [bill.job_id for bill in bench.simulator.ledger()]
     assert second.late_result is not None
+
+
+@pytest.mark.parametrize("withdrawn", [[], [0], [1]])
+async def test_two_videos_that_heygen_mixed_up_each_come_to_their_own_render(
+    bench: Bench, mixed_up: tuple[Submittable, Created], withdrawn: list[int]
+) -> None:
+    await record(bench, *mixed_up)
+    bench.clock.advance(timedelta(seconds=181))
+    await expire.reap(bench.context)
+    for place in withdrawn:
+        await bench.cancel((await bench.jobs())[place].id)
+    bench.clock.advance(timedelta(seconds=6))
+    assert await tidy.tidy_next(bench.context) is bool(withdrawn)
+    await bench.pass_time(900, step=60)
+    jobs = await bench.jobs()
+    assert [job.heygen_id for job in jobs] == [bill.job_id for bill in bench.simulator.ledger()]
+    assert all(job.finished_at is not None and job.slot_account_id is None for job in jobs)
+    assert all(job.result or job.late_result for job in jobs)

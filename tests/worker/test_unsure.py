@@ -179,6 +179,18 @@ async def test_an_outage_is_waited_out_and_the_render_is_made_once(bench: Bench)
     assert bench.renders() == 3
 
 
+async def test_a_job_in_doubt_whose_bytes_cannot_be_read_is_looked_up(bench: Bench) -> None:
+    bench.simulator.set_scenario("callbacks_lost")
+    bench.simulator.set_scenario("drop_after_accept", times=1)
+    await bench.queue()
+    await bench.work()
+    async with bench.context.database.begin() as session:
+        await session.execute(update(Submission).values(body_encrypted=b"under a key that is lost"))
+    await bench.settle(within=120)
+    job = await bench.job()
+    assert (job.status, len(await bench.submissions())) == (JobStatus.COMPLETED, 1)
+
+
 async def test_repeats_come_ever_more_slowly(bench: Bench) -> None:
     bench.simulator.set_scenario("outage", method="POST")
     await bench.queue()
