@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any
+from weakref import WeakSet
 
 from alembic import command
 from alembic.config import Config
@@ -239,6 +240,27 @@ def _milliseconds(limit: timedelta | None) -> str:
     return str(limit // timedelta(milliseconds=1)) if limit is not None else "0"
 
 
+class _FileConnection(sqlite3.Connection):
+    """Closed, it holds no lock, whoever still has a cursor of it.
+
+    SQLite itself waits for the last one, and that of a canceled statement lives as long as the traceback.
+    """
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._cursors: WeakSet[sqlite3.Cursor] = WeakSet()
+
+    def cursor(self, *arguments: Any, **named: Any) -> Any:
+        cursor = super().cursor(*arguments, **named)
+        self._cursors.add(cursor)
+        return cursor
+
+    def close(self) -> None:
+        for cursor in list(self._cursors):
+            cursor.close()
+        super().close()
+
+
 def _sqlite(url: str) -> AsyncEngine:
     # One connection for everybody: twice as fast as several that wait for each other's file lock.
     engine = create_async_engine(
@@ -249,7 +271,7 @@ def _sqlite(url: str) -> AsyncEngine:
         pool_timeout=30,
         hide_parameters=True,
         # Seconds to wait for another process that writes: HeyGen waits ten for the answer to a callback.
-        connect_args={"timeout": 8},
+        connect_args={"timeout": 8, "factory": _FileConnection},
     )
 
     @event.listens_for(engine.sync_engine, "connect")

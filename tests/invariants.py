@@ -425,12 +425,13 @@ INVARIANTS = (
     ),
     Invariant(
         35,
-        "A snapshot held open does not stop the service",
+        "Neither a snapshot held open nor a statement that was given up stops the service",
         (
             "worker/test_snapshot.py"
             "::test_a_snapshot_held_open_makes_a_claim_read_less_than_a_page_for_each_job_since",
+            "test_database_file.py::test_a_statement_that_is_canceled_half_way_keeps_nobody_from_the_file",
         ),
-        ("the queue is found without its index",),
+        ("the queue is found without its index", "a statement that was given up keeps the file locked"),
     ),
     Invariant(
         36,

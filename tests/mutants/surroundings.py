@@ -4,6 +4,7 @@ from tests.mutants.mutant import Mutant, without
 
 ABSENCE = "tests/api/test_absent_database.py"
 DATABASE = "tests/test_database.py"
+DATABASE_FILE = "tests/test_database_file.py"
 MIGRATIONS = "tests/test_migrations.py"
 PRUNE = "tests/worker/test_prune.py"
 SETTINGS = "tests/test_settings.py"
@@ -60,6 +61,13 @@ ABSENCE_MUTANTS = (
         "if connecting or _means_absence(error):",
         "if False:",
         f"{ABSENCE}::test_whatever_is_asked_of_an_absent_database_is_a_503_and_its_return_is_enough",
+    ),
+    without(
+        "a statement that was given up keeps the file locked",
+        DATABASE_PY,
+        "        for cursor in list(self._cursors):\n            cursor.close()\n",
+        "",
+        f"{DATABASE_FILE}::test_a_statement_that_is_canceled_half_way_keeps_nobody_from_the_file",
     ),
     without(
         "a disk that fills up is a defect of ours",
