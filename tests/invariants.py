@@ -332,10 +332,12 @@ INVARIANTS = (
         (
             f"{ENDPOINTS}::test_a_secret_that_was_rotated_away_signs_for_another_day",
             "webhooks/test_signing.py::test_the_official_library_verifies_with_either_secret_during_a_rotation",
+            f"{CLAIMS}::test_an_attempt_whose_process_slept_through_its_lease_is_not_made",
         ),
         (
             "a rotated secret dies at once",
             "a rotated secret signs for ever",
+            "an attempt is made after its lease",
         ),
     ),
     Invariant(
