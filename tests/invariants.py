@@ -338,10 +338,12 @@ INVARIANTS = (
         (
             f"{ENDPOINTS}::test_a_secret_that_was_rotated_away_signs_for_another_day",
             "webhooks/test_signing.py::test_the_official_library_verifies_with_either_secret_during_a_rotation",
+            f"{CLAIMS}::test_an_attempt_whose_process_slept_through_its_lease_is_not_made",
         ),
         (
             "a rotated secret dies at once",
             "a rotated secret signs for ever",
+            "an attempt is made after its lease",
         ),
     ),
     Invariant(
@@ -437,12 +439,16 @@ INVARIANTS = (
     ),
     Invariant(
         35,
-        "A snapshot held open does not stop the service",
+        "Neither a snapshot held open nor a statement that was given up stops the service",
         (
             "worker/test_snapshot.py"
             "::test_a_snapshot_held_open_makes_a_claim_read_less_than_a_page_for_each_job_since",
+            "test_cancellation.py::test_whatever_await_a_transaction_is_canceled_in_the_next_one_can_write",
         ),
-        ("the queue is found without its index",),
+        (
+            "the queue is found without its index",
+            "a closed SQLite connection keeps what a canceled task had locked",
+        ),
     ),
     Invariant(
         36,

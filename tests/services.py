@@ -171,12 +171,16 @@ async def run_worker(context: Context, sweeps_every: float = SWEEPS_EVERY) -> in
 
 @dataclass
 class Receiver:
-    """What a caller's endpoint got, and what it answers: the statuses in turn, then 200. `answered` is what it said."""
+    """What a caller's endpoint got, and what it answers: the statuses in turn, then 200. `answered` is what it said.
+
+    It takes what comes to any of its `paths`.
+    """
 
     url: str = ""
     statuses: list[int] = field(default_factory=list)
     requests: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     answered: list[int] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
 
     @property
     def bodies(self) -> list[bytes]:
@@ -186,6 +190,7 @@ class Receiver:
     async def take(self, request: Request) -> Response:
         """Answer one webhook."""
         self.requests.append((dict(request.headers), await request.body()))
+        self.paths.append(request.url.path)
         self.answered.append(self.statuses.pop(0) if self.statuses else 200)
         return Response(status_code=self.answered[-1])
 

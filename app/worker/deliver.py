@@ -144,6 +144,10 @@ async def _take(ctx: Context, under_way: UnderWay) -> Due | bool:
 async def deliver(ctx: Context, due: Due, under_way: UnderWay) -> None:
     """Post once and record what came of it."""
     delivery, answer, reason = due.delivery, None, None
+    if delivery.lease_until is None or delivery.lease_until <= ctx.clock.now():
+        # This process slept through its lease: what it knows of the endpoint and its secrets is old.
+        under_way.end(delivery)
+        return
     try:
         answer = await _post(ctx, due)
     except destination.DeliveryFailed as failure:

@@ -4,34 +4,51 @@ import asyncio
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import datetime
 from random import Random
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 
 from tests.api.callers import PORTRAIT, VIDEO
-from tests.faults.records import Ask, Webhook
+from tests.faults.records import Ask, Secret, Webhook, rotated
 from tests.services import Receiver
 
 AT_ONCE = 6
 MOST_OPEN = 40  # accepted and not yet told of by webhook: more would only wait
 PATIENCE = 0.02  # seconds between two tries
-LOOK_EVERY = 40  # that many videos for each new look
+ROUND = 40  # of so many asks one is for a look, one for a new secret; once the endpoint is off for a while
 BATCH_EVERY = 10
+ENDPOINTS = "/v3/webhooks/endpoints"
 
 
 class Callers:
-    """Six callers of one tenant, busy until they are stopped or have what they want."""
+    """Six callers of one tenant, busy until they are stopped or have what they want.
 
-    def __init__(self, api: httpx.AsyncClient, tenant_id: str, hook: str, random: Random) -> None:
+    Each names `hook`, whose webhooks the secret signs; they register one endpoint before anything else.
+    """
+
+    def __init__(
+        self,
+        api: httpx.AsyncClient,
+        tenant_id: str,
+        hook: Secret,
+        random: Random,
+        now: Callable[[], datetime],
+    ) -> None:
+        self.secrets = [hook]
         self.asks: list[Ask] = []
         self.outcomes: Counter[str] = Counter()
         self.faulty = 0.03  # the share of webhooks that is answered 500
         self._api = api
         self._tenant_id = tenant_id
-        self._hook = hook
+        self._hook = hook.url
+        self._registered = f"{hook.url}/registered"
+        self._endpoint = ""
+        self._now = now
         self._random = random
         self._tasks: list[asyncio.Task[None]] = []
         self._made = 0
@@ -51,7 +68,7 @@ class Callers:
         self._wanted = wanted
         rolls = range(200_000)
         receiver.statuses[:] = [500 if self._random.random() < self.faulty else 200 for _ in rolls]
-        self._tasks = [asyncio.create_task(self._want(receiver)) for _ in range(AT_ONCE)]
+        self._tasks = [asyncio.create_task(self._live(receiver))]
 
     async def done(self) -> None:
         """Wait until everything wanted was promised."""
@@ -71,14 +88,23 @@ class Callers:
     def webhooks(self, receiver: Receiver) -> list[Webhook]:
         """What the receiver got; it answered in the order in which they came."""
         return [
-            Webhook(
-                url=self._hook,
-                event_id=headers["webhook-id"],
-                body=body,
-                status=receiver.answered[number] if number < len(receiver.answered) else None,
+            Webhook.got(
+                urljoin(self._hook, path),
+                headers,
+                body,
+                receiver.answered[number] if number < len(receiver.answered) else None,
             )
-            for number, (headers, body) in enumerate(receiver.requests)
+            for number, (path, (headers, body)) in enumerate(
+                zip(receiver.paths, receiver.requests, strict=True)
+            )
         ]
+
+    async def _live(self, receiver: Receiver) -> None:
+        await self._create(0)
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(AT_ONCE):
+                tasks.create_task(self._want(receiver))
+        await self._turn("enabled")
 
     async def _want(self, receiver: Receiver) -> None:
         while not self._stopping and self._made < self._wanted:
@@ -87,38 +113,50 @@ class Callers:
                 continue
             self._made += 1
             number = self._made
-            job_id = await self._create(number)
-            if job_id is not None:
-                self._accepted.append(job_id)
+            if number % ROUND == 4:
+                await self._turn("disabled")
+                await self._turn("enabled")
+            made = await self._create(number)
+            if made is not None:
+                self._accepted.append(made)
                 if self._random.random() < 0.1:
                     await self._delete(self._random.choice(self._accepted))
 
     def _told_of(self, receiver: Receiver) -> int:
         """How many of them a webhook has come for."""
-        new = receiver.requests[self._looked_at :]
-        self._looked_at += len(new)
-        self._told.update(headers["webhook-id"] for headers, _ in new)
+        new, self._looked_at = slice(self._looked_at, None), len(receiver.requests)
+        hook = urlsplit(self._hook).path
+        pairs = zip(receiver.paths[new], receiver.requests[new], strict=True)
+        self._told.update(headers["webhook-id"] for path, (headers, _) in pairs if path == hook)
         return len(self._told)
 
     async def _create(self, number: int) -> str | None:
-        """Ask until there is a clear answer; None where it is a refusal."""
+        """Ask until there is a clear answer; None where it is a refusal, or nothing will be told to the hook."""
         key = f"ask-{number}"
         path, body = self._wish(number)
         sha = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
         while True:
             outcome, told = await self._ask(path, body, key)
             self.outcomes[outcome] += 1
-            made = told.get("video_id") or told.get("batch_id") or told.get("avatar_item", {}).get("id")
+            made = told.get("video_id") or told.get("batch_id") or told.get("endpoint_id")
+            made = made or told.get("avatar_item", {}).get("id")
             items = tuple(item["video_id"] for item in told.get("items", ()))
             self.asks.append(
                 Ask(self._tenant_id, f"POST {path}", key, sha, outcome, made, body.get("callback_id"), items)
             )
+            if "secret" in told:
+                self.secrets = rotated(self.secrets, self._registered, told["secret"], self._now())
+                self._endpoint = f"{ENDPOINTS}/{made}"
             if outcome != "unknown":
                 return made if "callback_url" in body else None
             await asyncio.sleep(PATIENCE)
 
     def _wish(self, number: int) -> tuple[str, dict[str, Any]]:
-        if number % LOOK_EVERY == 1:
+        if number == 0:
+            return ENDPOINTS, {"url": self._registered}
+        if number % ROUND == 3:
+            return f"{self._endpoint}/rotate-secret", {}
+        if number % ROUND == 1:
             return "/v3/avatars", {"type": "photo", "name": f"Look {number}", "file": PORTRAIT} | {
                 "greenroom": {"reuse": False}
             }
@@ -138,6 +176,14 @@ class Callers:
         if answer.status_code != 200:
             return "refused", {}
         return "accepted", dict(answer.json()["data"])
+
+    async def _turn(self, status: str) -> None:
+        """Have the endpoint enabled or disabled."""
+        while True:
+            with suppress(httpx.HTTPError):
+                if (await self._api.patch(self._endpoint, json={"status": status})).is_success:
+                    return
+            await asyncio.sleep(PATIENCE)
 
     async def _delete(self, job_id: str) -> None:
         # Once: whether it is gone then is nobody's promise, as nothing was answered.

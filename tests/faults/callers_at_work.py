@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
@@ -9,15 +10,19 @@ from typing import Any
 
 import httpx
 
+from app.database import Database
+from app.models import Account
+from app.tenancy import create_key, create_tenant
 from tests.api.photos import picture
-from tests.factories import LOOK, VOICE
-from tests.faults.records import Ask
-from tests.faults.replica import Replica
+from tests.factories import LOOK, VOICE, make_endpoint
+from tests.faults.records import Ask, Secret, rotated
+from tests.faults.replica import SECRETS, Replica
 
 CREATES = {"/v3/videos": "video", "/v3/videos/batches": "video", "/v3/avatars": "look"}
 """What is made where."""
 ENDPOINT = "http://endpoint.test/hook"
 HOOKS = tuple(f"http://receiver-{number}.test/hook" for number in range(3))
+TENDINGS = ("disabled", "enabled", "rotate")
 DEADLINES = (None, None, None, 90, 600, 7200)  # seconds; None: the default of a day
 PRIORITIES = (0, 0, 0, 5, -5)
 TITLES = ("", "Ärger", "ärger im Büro", "100 %", "a_b", "ŁÓDŹ", "Straße")
@@ -42,6 +47,8 @@ class Callers:
 
     tenants: list[Tenant]
     random: Random
+    secrets: list[Secret]
+    endpoint_id: str  # of the first tenant
     asks: list[Ask] = field(default_factory=list)
     made: list[tuple[Tenant, str, str]] = field(default_factory=list)  # (whose, kind, id)
     _sent: list[tuple[Tenant, str, Ask, bytes]] = field(default_factory=list)
@@ -126,6 +133,20 @@ class Callers:
 
         await replica.serve(ask)
 
+    async def tend(self, replica: Replica, how: str, now: datetime) -> None:
+        """Do to the endpoint one of `TENDINGS`."""
+        path, whose = f"/v3/webhooks/endpoints/{self.endpoint_id}", _as(self.tenants[0])
+
+        async def ask(client: httpx.AsyncClient) -> None:
+            if how == "rotate":
+                answer = await client.post(f"{path}/rotate-secret", headers=whose)
+                value = answer.raise_for_status().json()["data"]["secret"]
+                self.secrets = rotated(self.secrets, ENDPOINT, value, now)
+            else:
+                (await client.patch(path, headers=whose, json={"status": how})).raise_for_status()
+
+        await replica.serve(ask)
+
     async def _ask(self, replica: Replica, tenant: Tenant, path: str, body: dict[str, Any]) -> None:
         self._count += 1
         name = f"ask-{self._count}"
@@ -161,6 +182,26 @@ class Callers:
                 self.asks[place] = replace(ask, outcome="refused")
 
         await replica.serve(exchange)
+
+
+async def settle_in(
+    database: Database, account: Account, names: Sequence[str], random: Random, now: datetime
+) -> Callers:
+    """Callers of new tenants, the first of which sees the whole account and has registered an endpoint."""
+    tenants: list[Tenant] = []
+    secrets: list[Secret] = []
+    for name in names:
+        async with database.begin() as session:
+            tenant, secret = await create_tenant(
+                session, name, account.id, account_wide=not tenants, secrets=SECRETS, now=now
+            )
+            key = await create_key(session, tenant.id, "simulated", now)
+        secrets += [Secret(hook, secret) for hook in HOOKS]
+        if not tenants:
+            endpoint, secret = await make_endpoint(database, SECRETS, tenant, now, url=ENDPOINT)
+            secrets.append(Secret(ENDPOINT, secret))
+        tenants.append(Tenant(tenant.id, key))
+    return Callers(tenants, random, secrets, endpoint.id)
 
 
 def _as(tenant: Tenant) -> dict[str, str]:

@@ -28,16 +28,21 @@ OWN = {
     "submissions": "job_id n send",
     "callbacks": "job_id received_at",
     "files": "job_id variant",
-    "deliveries": "event_id",
+    "deliveries": "event_id id",
     "attempts": "delivery_id number",
     "asset_uploads": "asset_id account_id",
+    "asset_copies": "asset_id uploaded_at",
+    "webhook_secrets": "id",
     "idempotency_keys": "tenant_id operation key",
 }
-ORDERS = dict.fromkeys(("accounts", "tenants", "batches", "jobs", "groups", "looks", "assets"), "id") | OWN
+ORDERS = (
+    dict.fromkeys(("accounts", "tenants", "endpoints", "batches", "jobs", "groups", "looks", "assets"), "id")
+    | OWN
+)
 """The tables, each after those that it names, and in an order of its own. Ids rise with time."""
 SECRET = re.compile(r"(_encrypted|token|sha256|_digest)$|^(answer|body)$")
 ID, SHA = re.compile(r"[0-9a-f]{32}"), re.compile(r"[0-9a-f]{64}")
-SIGNED = re.compile(r'signature=[\w-]+|"next_token":"[^"]+"')
+SIGNED = re.compile(r'signature=[\w-]+|"next_token":"[^"]+"|whsec_[^"]+')
 FINE = re.compile(r"(:\d\d\.\d\d)\d+")
 """What is below a hundredth of a second: polls that go on at once read the clock in any order."""
 SHOWN = 3  # differences of one program

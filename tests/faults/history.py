@@ -9,9 +9,12 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from typing import TypeVar
 
+import standardwebhooks
+
 from app.lifecycle import TRANSITIONS
 from app.models import TERMINAL
-from tests.faults.records import BatchRow, Call, EventRow, History, JobRow, Webhook, unsettled
+from app.worker import deliver
+from tests.faults.records import BatchRow, Call, EndpointRow, EventRow, History, JobRow, Webhook, unsettled
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -32,13 +35,14 @@ def _not_at_rest(history: History) -> Iterator[str]:
 
 def _accepted_jobs(history: History) -> Iterator[str]:
     """What a caller was answered is there, under its tenant."""
-    jobs = {job.id: job for job in history.tables.jobs}
-    batches = {batch.id: batch for batch in history.tables.batches}
+    tables = history.tables
+    rows: list[JobRow | BatchRow | EndpointRow] = [*tables.jobs, *tables.batches, *tables.endpoints]
+    things = {it.id: it for it in rows}
     for ask in history.asks:
         if ask.outcome != "accepted":
             continue
-        word = "batch" if ask.items else "job"
-        made = (batches if ask.items else jobs).get(ask.job_id or "")
+        word = "batch" if ask.items else "endpoint" if "/webhooks/" in ask.operation else "job"
+        made = things.get(ask.job_id or "")
         if made is None:
             yield f"accepted {word} lost: {ask.job_id}, key {ask.key}"
         elif made.tenant_id != ask.tenant_id:
@@ -259,6 +263,9 @@ def _webhooks(history: History) -> Iterator[str]:
     """What arrived is what was recorded, byte for byte, each end under one id; what was recorded arrived."""
     bodies = {event.id: event.body for event in history.tables.events if event.type is not None}
     arrived: defaultdict[tuple[str, str], bool] = defaultdict(bool)
+    # What the network doubles was signed at the same time.
+    signed = {(webhook.event_id, webhook.url, webhook.at) for webhook in history.webhooks}
+    came_to = Counter((event_id, url) for event_id, url, _ in signed)
     for webhook in history.webhooks:
         arrived[webhook.event_id, webhook.url] |= webhook.status is not None and webhook.status < 300
         if webhook.event_id not in bodies:
@@ -270,11 +277,27 @@ def _webhooks(history: History) -> Iterator[str]:
         if subject is not None and len(ids) > 1:
             yield f"webhooks of one end under {len(ids)} ids: {subject}"
     for delivery in history.tables.deliveries:
-        reached = arrived[delivery.event_id, delivery.url]
+        reached, count = arrived[delivery.event_id, delivery.url], came_to[delivery.event_id, delivery.url]
+        if count > delivery.attempts:
+            yield f"webhook that came {count} times, and was attempted {delivery.attempts}: {delivery.id}"
         if delivery.status == "delivered" and not reached:
             yield f"delivery called delivered that never arrived: {delivery.id}"
         if delivery.status == "dead" and delivery.url not in history.down:
             yield f"delivery dead though its receiver was up: {delivery.id}"
+
+
+def _signatures(history: History) -> Iterator[str]:
+    """What arrived is signed, with secrets alone that were valid when its attempt began."""
+    earlier = deliver.LEASE + history.clocks_differ
+    for webhook in history.webhooks:
+        told = [it for it in history.secrets if it.url == webhook.url]
+        valid = [it for it in told if it.until is None or webhook.at < it.until + earlier]
+        signed = {
+            standardwebhooks.Webhook(it.value).sign(webhook.event_id, webhook.at, webhook.body.decode())
+            for it in valid
+        }
+        if not webhook.signature or not signed.issuperset(webhook.signature.split()):
+            yield f"webhook not signed with secrets that were valid: {webhook.event_id} at {webhook.at}"
 
 
 def _subject(webhook: Webhook) -> str | None:
@@ -320,5 +343,6 @@ CHECKS: tuple[Callable[[History], Iterator[str]], ...] = (
     _outbox,
     _batches,
     _webhooks,
+    _signatures,
     _submissions,
 )

@@ -27,7 +27,7 @@ from hypothesis.stateful import (
 )
 
 from app.worker import loop
-from tests.faults.callers_at_work import HOOKS
+from tests.faults.callers_at_work import ENDPOINT, HOOKS, TENDINGS
 from tests.faults.history import violations
 from tests.faults.memory import MEMORY
 from tests.faults.quiet import without_logs
@@ -38,11 +38,11 @@ from tests.faults.simulated_world import World
 from tests.faults.swarm import Swarm
 
 EXAMPLES, STEPS = 10, 50  # of a round
-AT_FIRST = 3  # videos: Hypothesis often leaves a rule out for a whole example
 ALWAYS = (
     *("accepted job", "one client key", "one request stored", "refused, yet", "illegal transition"),
     *("terminal twice", "left a terminal", "event", "timeline", "two renders", "one render on two"),
-    *("one key with", "key sent", "new key after", "cap passed", "called before", "webhook", "end of a job"),
+    *("one key with", "key sent", "new key after", "cap passed", "called before", "webhook", "end of a"),
+    *("accepted batch", "batch", "items or events of no batch"),
 )
 """Promises that hold at every moment, and not only at rest."""
 BOUNDARIES = {
@@ -68,6 +68,15 @@ class Stage(World):
         self.freeze_at = None
         return inf
 
+    async def rest(self) -> None:
+        """The endpoint is enabled, and all ends."""
+        replica = self.any_alive()
+        if replica is None:
+            replica = self.replicas[0]
+            await replica.start()
+        await self.callers.tend(replica, "enabled", self.now())
+        await super().rest()
+
 
 class Machine(RuleBasedStateMachine):
     """What callers, HeyGen, receivers, the network and the operating system may do."""
@@ -85,16 +94,18 @@ class Machine(RuleBasedStateMachine):
         """Run it in this machine's own event loop."""
         return self.runner.run(work)
 
-    @initialize(dice=st.integers(0, 999))
-    def begin(self, dice: int) -> None:
-        """`dice` chooses what rules leave open, such as what a caller asks for."""
+    @initialize(dice=st.integers(0, 999), how=st.sampled_from(TENDINGS))
+    def begin(self, dice: int, how: str) -> None:
+        """`dice` chooses what rules leave open, such as what a caller asks for; `how` the endpoint is tended at first."""
         folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="greenroom-", dir=MEMORY)))
 
         async def settle_in() -> Stage:
             stage = Stage(dice, folder, Swarm())
             await stage.settle_in()
-            for _ in range(AT_FIRST):
-                await stage.callers.create(stage.replicas[0], stage.now())
+            # Hypothesis often leaves a rule out for a whole example.
+            await stage.callers.create(stage.replicas[0], stage.now())
+            await stage.callers.create_batch(stage.replicas[0], stage.now())
+            await stage.callers.tend(stage.replicas[0], how, stage.now())
             return stage
 
         self.world: Stage = self.do(settle_in())
@@ -102,12 +113,11 @@ class Machine(RuleBasedStateMachine):
 
     # callers
 
-    @rule(number=st.integers(0, 1), kind=st.sampled_from(("video", "video", "look")))
+    @rule(number=st.integers(0, 1), kind=st.sampled_from(("video", "video", "look", "batch")))
     def post(self, number: int, kind: str) -> None:
-        callers = self.world.callers
-        self._ask(
-            number, callers.create_look if kind == "look" else lambda it: callers.create(it, self.world.now())
-        )
+        callers, now = self.world.callers, self.world.now()
+        ask = {"video": callers.create, "batch": callers.create_batch}.get(kind)
+        self._ask(number, callers.create_look if ask is None else lambda it: ask(it, now))
 
     @rule(number=st.integers(0, 1))
     def repeat(self, number: int) -> None:
@@ -116,6 +126,10 @@ class Machine(RuleBasedStateMachine):
     @rule(number=st.integers(0, 1), how=st.sampled_from(("cancel", "delete")))
     def withdraw(self, number: int, how: str) -> None:
         self._ask(number, lambda replica: self.world.callers.withdraw(replica, how))
+
+    @rule(number=st.integers(0, 1), how=st.sampled_from(TENDINGS))
+    def endpoint(self, number: int, how: str) -> None:
+        self._ask(number, lambda replica: self.world.callers.tend(replica, how, self.world.now()))
 
     def _ask(self, number: int, ask: Any) -> None:
         replica = self.world.replicas[number]
@@ -217,7 +231,7 @@ class Machine(RuleBasedStateMachine):
         if replica is not None:
             self.do(replica.serve(call))
 
-    @rule(hook=st.sampled_from(HOOKS), state=st.sampled_from(("up", "down", "slow", "broken")))
+    @rule(hook=st.sampled_from((*HOOKS, ENDPOINT)), state=st.sampled_from(("up", "down", "slow", "broken")))
     def receiver(self, hook: str, state: str) -> None:
         self.world.receivers.states[hook] = state
 

@@ -10,10 +10,9 @@ import httpx
 from app.context import Pace
 from app.database import Database
 from app.simulator.app import Options, Simulator
-from app.tenancy import create_key, create_tenant
 from tests.factories import make_account
-from tests.faults.callers_at_work import HOOKS, TITLES, Callers, Tenant
-from tests.faults.replica import SECRETS, Replica, Surroundings
+from tests.faults.callers_at_work import HOOKS, TENDINGS, TITLES, settle_in
+from tests.faults.replica import Replica, Surroundings
 from tests.faults.turns import Turns
 from tests.faults.wires import CallbackWire, HeyGenWire, Receivers, Weather
 from tests.services import run_worker
@@ -23,7 +22,7 @@ READING = 1e-6  # seconds that pass whenever somebody reads the clock: no two in
 ODD = 0.37  # seconds beyond whole ones that pass at once: nothing becomes due at the very moment of a look
 STEPS = 25
 CALLS = {"create": 6, "create_batch": 1, "create_look": 2, "repeat": 2, "cancel": 1, "delete": 1, "read": 4}
-ACTS = CALLS | {"tick": 6, "heygen": 3, "network": 2, "receiver": 1, "restart": 1}
+ACTS = CALLS | {"tick": 6, "heygen": 3, "network": 2, "receiver": 1, "endpoint": 2, "restart": 1}
 """What may happen next, and how likely it is."""
 SCENARIOS = ("drop_after_accept", "bad_json", "fail", "unavailable_before_accept", "insufficient_credit")
 FATES = ("refused", "request_lost", "answer_lost")
@@ -51,7 +50,7 @@ class Program:
         self.turns = Turns(self.random, lambda: self.seconds, lambda _: None)
         self.turns.patient = True
         self.weather = Weather(self.random, {})
-        self.receivers = Receivers(self.turns, self.now)
+        self.receivers = Receivers(self.turns)
         self.answers: list[str] = []  # to callers, word for word
         wire = CallbackWire(lambda: httpx.ASGITransport(self.replica.app), self.random)
         options = Options(
@@ -74,12 +73,7 @@ class Program:
     async def settle_in(self) -> None:
         """An account, a tenant, a replica."""
         account = await make_account(self.database, self.now(), concurrency=3, name="only")
-        async with self.database.begin() as session:
-            tenant, _ = await create_tenant(
-                session, "acme", account.id, account_wide=True, secrets=SECRETS, now=self.now()
-            )
-            key = await create_key(session, tenant.id, "simulated", self.now())
-        self.callers = Callers([Tenant(tenant.id, key)], self.random)
+        self.callers = await settle_in(self.database, account, ("acme",), self.random, self.now())
         around = Surroundings(
             database=self.database,
             turns=self.turns,
@@ -112,10 +106,8 @@ class Program:
         match name:
             case "create" | "create_batch":
                 await getattr(self.callers, name)(self.replica, self.now())
-            case "create_look":
-                await self.callers.create_look(self.replica)
-            case "repeat":
-                await self.callers.repeat(self.replica)
+            case "create_look" | "repeat":
+                await getattr(self.callers, name)(self.replica)
             case "cancel" | "delete":
                 await self.callers.withdraw(self.replica, name)
             case "tick":
@@ -126,6 +118,8 @@ class Program:
                 self.weather.shares = {self.random.choice(FATES): self.random.choice((0.0, 0.5))}
             case "receiver":
                 self.receivers.states[self.random.choice(HOOKS)] = self.random.choice(("up", "down", "gone"))
+            case "endpoint":
+                await self.callers.tend(self.replica, self.random.choice(TENDINGS), self.now())
             case "restart":
                 await self.replica.crash()
                 await self.replica.start()

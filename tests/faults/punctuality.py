@@ -13,7 +13,7 @@ COMING = """
 SELECT due_at FROM jobs WHERE due_at IS NOT NULL
 UNION ALL SELECT deadline_at FROM jobs WHERE finished_at IS NULL AND rendered_at IS NULL
 UNION ALL SELECT lease_until FROM jobs WHERE lease_until IS NOT NULL
-UNION ALL SELECT due_at FROM deliveries WHERE status = 'owed'
+UNION ALL SELECT due_at FROM deliveries WHERE status = 'owed' AND due_at IS NOT NULL
 UNION ALL SELECT due_at FROM files WHERE due_at IS NOT NULL
 UNION ALL SELECT gate_until FROM accounts WHERE EXISTS (SELECT 1 FROM jobs WHERE finished_at IS NULL)
     AND gate_until IS NOT NULL
@@ -66,7 +66,9 @@ def _deadlines(tables: sqlite3.Connection, slack: timedelta) -> Iterator[str]:
 
 def _attempts(tables: sqlite3.Connection, lease: timedelta) -> Iterator[str]:
     rows = tables.execute(
-        "SELECT delivery_id, number, started_at, ended_at FROM attempts ORDER BY delivery_id, number"
+        "SELECT delivery_id, number, started_at, ended_at FROM attempts JOIN deliveries ON delivery_id = deliveries.id"
+        # What was owed afresh began its schedule again.
+        " WHERE attempts_before = 0 ORDER BY delivery_id, number"
     ).fetchall()
     for (delivery, number, started, ended), (other, _, again, _) in pairwise(rows):
         if delivery != other:

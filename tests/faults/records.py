@@ -4,11 +4,14 @@ HeyGen's ledger and request log, the callers' receivers, what callers were answe
 own log is never read.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 
 from app.models import TERMINAL
+
+OVERLAP = timedelta(hours=24)
+"""For so long a secret that was rotated away goes on to sign."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,29 @@ class Webhook:
     event_id: str  # webhook-id
     body: bytes
     status: int | None  # as answered; None: the connection was dropped
-    at: datetime | None = None
+    at: datetime  # when it was signed, as it says
+    signature: str
+
+    @classmethod
+    def got(cls, url: str, headers: Mapping[str, str], body: bytes, status: int | None) -> "Webhook":
+        """As it came."""
+        at = datetime.fromtimestamp(int(headers["webhook-timestamp"]), UTC)
+        return cls(url, headers["webhook-id"], body, status, at, headers["webhook-signature"])
+
+
+@dataclass(frozen=True)
+class Secret:
+    """What signs webhooks to an address, as its owner was told."""
+
+    url: str
+    value: str
+    until: datetime | None = None  # None: it was not rotated away
+
+
+def rotated(secrets: Iterable[Secret], url: str, value: str, now: datetime) -> list[Secret]:
+    """These secrets, once that address has been given a new one."""
+    kept = [replace(it, until=now + OVERLAP) if it.url == url and it.until is None else it for it in secrets]
+    return [*kept, Secret(url, value)]
 
 
 @dataclass(frozen=True)
@@ -149,7 +174,7 @@ class SendRow:
 
 @dataclass(frozen=True)
 class EndpointRow:
-    """An address that was registered before anything was asked for, and stayed so."""
+    """An address that was registered before anything was asked for, and stayed so, be it disabled at times."""
 
     id: str
     tenant_id: str
@@ -172,6 +197,7 @@ class DeliveryRow:
     target: str
     url: str
     status: str  # owed | delivered | dead
+    attempts: int = 0
 
 
 @dataclass(frozen=True)
@@ -198,6 +224,7 @@ class History:
     calls: Sequence[Call] = ()
     asks: Sequence[Ask] = ()
     webhooks: Sequence[Webhook] = ()
+    secrets: Sequence[Secret] = ()
     peak: int = 0  # jobs in flight at HeyGen at once
     cap: int | None = None  # of the account
     rendering: frozenset[str] = frozenset()  # HeyGen's ids that never end

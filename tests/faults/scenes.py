@@ -16,7 +16,7 @@ from tests.api.callers import PHOTO
 from tests.factories import LOOK, VOICE, make_account, make_endpoint, queue_job, queue_look
 from tests.faults import sources
 from tests.faults.injection import Shot
-from tests.faults.records import Ask
+from tests.faults.records import Ask, Secret
 from tests.faults.stage import SLOTS, Stage
 from tests.services import TLS
 
@@ -76,12 +76,14 @@ async def play(
     account = await make_account(stage.database, stage.clock.now(), concurrency=slots)
     async with stage.database.begin() as session:
         now = stage.clock.now()
-        tenant, _ = await create_tenant(
+        tenant, secret = await create_tenant(
             session, "acme", account.id, account_wide=True, secrets=stage.secrets, now=now
         )
         key = await create_key(session, tenant.id, "tests", now)
+    stage.told_secrets = [Secret(stage.hook_url, secret)]
     if "batch" in scenes:
-        await make_endpoint(stage.database, stage.secrets, tenant, now, url=stage.endpoint_url)
+        _, secret = await make_endpoint(stage.database, stage.secrets, tenant, now, url=stage.endpoint_url)
+        stage.told_secrets.append(Secret(stage.endpoint_url, secret))
     await stage.start(account, shots)
     async with httpx.AsyncClient(
         base_url=stage.front_url, headers={"x-api-key": key}, verify=TLS, timeout=30

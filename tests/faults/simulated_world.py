@@ -11,14 +11,13 @@ import httpx
 
 from app.context import Pace
 from app.simulator.app import Options, Simulator
-from app.tenancy import create_key, create_tenant
-from tests.factories import make_account, make_endpoint
+from tests.factories import make_account
 from tests.faults import punctuality, sources
-from tests.faults.callers_at_work import ENDPOINT, HOOKS, Callers, Tenant
+from tests.faults.callers_at_work import HOOKS, settle_in
 from tests.faults.history import violations
 from tests.faults.inline_database import InlineDatabase
 from tests.faults.records import History, unsettled
-from tests.faults.replica import SECRETS, Replica, Surroundings, revive
+from tests.faults.replica import Replica, Surroundings, revive
 from tests.faults.swarm import Swarm
 from tests.faults.turns import Turns
 from tests.faults.wires import CallbackWire, HeyGenWire, Receivers, Weather
@@ -47,7 +46,7 @@ class World:
         self.turns = Turns(self.random, lambda: self.seconds, self.delay)
         self.database = _database()
         self.weather = Weather(self.random, self.swarm.weather)
-        self.receivers = Receivers(self.turns, self.now)
+        self.receivers = Receivers(self.turns)
         self.met: Counter[str] = Counter()
         self.broken: list[str] = []
         self.longest_gap, self.worked_at = 0.0, 0.0  # how long nobody worked, and when somebody did last
@@ -77,19 +76,7 @@ class World:
     async def settle_in(self) -> None:
         """The rows that are there before anybody asks, and the replicas."""
         account = await make_account(self.database, self.now(), concurrency=self.swarm.slots)
-        tenants, rows = [], []
-        async with self.database.begin() as session:
-            for name, wide in (("acme", True), ("bolt", False)):
-                tenant, _ = await create_tenant(
-                    session, name, account.id, account_wide=wide, secrets=SECRETS, now=self.now()
-                )
-                rows.append(tenant)
-                tenants.append(
-                    Tenant(tenant.id, await create_key(session, tenant.id, "simulated", self.now()))
-                )
-        if "create_batch" in self.swarm.weights:
-            await make_endpoint(self.database, SECRETS, rows[0], self.now(), url=ENDPOINT)
-        self.callers = Callers(tenants, self.random)
+        self.callers = await settle_in(self.database, account, ("acme", "bolt"), self.random, self.now())
         around = Surroundings(
             database=self.database,
             turns=self.turns,
@@ -233,6 +220,7 @@ class World:
             ],
             asks=self.callers.asks,
             webhooks=self.receivers.got,
+            secrets=self.callers.secrets,
             peak=self.simulator.peak_in_flight(),
             # What never ends is given up a day after its deadline; HeyGen holds it still.
             cap=self.swarm.slots + len(stuck),

@@ -36,7 +36,7 @@ JOB = (
 BATCH = ("id", "tenant_id", "total", "open", "completed", "callback_url", "callback_id", "finished_at")
 EVENT = ("id", "job_id", "number", "fact", "from_status", "to_status", "type", "body", "detail")
 SEND = ("job_id", "key", "body_sha256", "n", "send", "sent_at", "answered_at", "http_status", "outcome")
-DELIVERY = ("id", "event_id", "target", "url", "status")
+DELIVERY = ("id", "event_id", "target", "url", "status", "attempts")
 ENDPOINT = ("id", "tenant_id", "url", "event_types", "entity_id")
 
 
@@ -102,7 +102,7 @@ def note(file: Path, record: Ask | Webhook) -> None:
     row = asdict(record)
     if isinstance(record, Webhook):
         row["body"] = base64.b64encode(record.body).decode()
-        row["at"] = record.at.isoformat() if record.at is not None else None
+        row["at"] = record.at.isoformat()
     with file.open("a", encoding="utf-8") as lines:
         lines.write(json.dumps(row) + "\n")
 
@@ -115,13 +115,7 @@ def asks(*files: Path) -> list[Ask]:
 def webhooks(*files: Path) -> list[Webhook]:
     """What receivers noted."""
     return [
-        Webhook(
-            **row
-            | {
-                "body": base64.b64decode(row["body"]),
-                "at": _instant(row["at"]) if row["at"] is not None else None,
-            }
-        )
+        Webhook(**row | {"body": base64.b64decode(row["body"]), "at": _instant(row["at"])})
         for row in _lines(files)
     ]
 

@@ -29,7 +29,7 @@ from tests.clocks import ManualClock
 from tests.faults import sources
 from tests.faults.history import violations
 from tests.faults.injection import Armed, Crash, FaultyTransport, Front, Injected, Shot, Wire, injected, is_in
-from tests.faults.records import Ask, History, Webhook
+from tests.faults.records import Ask, History, Secret, Webhook
 from tests.services import at, make_context, run_worker, serving_app
 
 SLOTS = 4
@@ -60,6 +60,7 @@ class Stage:
     armed: Armed = field(default_factory=lambda: Armed((), _nothing))
     asks: list[Ask] = field(default_factory=list)
     webhooks: list[Webhook] = field(default_factory=list)
+    told_secrets: list[Secret] = field(default_factory=list)
     restarts: int = 0
     slots: int = SLOTS
     _context: Context | None = None
@@ -196,6 +197,7 @@ class Stage:
                 calls=sources.calls(self.simulator.requests()[self._calls :]),
                 asks=self.asks,
                 webhooks=self.webhooks,
+                secrets=self.told_secrets,
                 peak=self.simulator.peak_in_flight(),
                 cap=self.slots,
                 key_max_age=KEY_MAX_AGE,
@@ -205,8 +207,7 @@ class Stage:
     async def take_webhook(self, request: Request) -> Response:
         """The callers' receiver."""
         status = 500 if self.wire.take("lost") else 200
-        event_id, body = request.headers["webhook-id"], await request.body()
-        self.webhooks.append(Webhook(str(request.url), event_id, body, status, self.clock.now()))
+        self.webhooks.append(Webhook.got(str(request.url), request.headers, await request.body(), status))
         return Response(status_code=status)
 
     async def close(self) -> None:

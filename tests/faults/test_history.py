@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import standardwebhooks
 
 from app.simulator.app import LedgerRow, RequestRow
+from app.worker import deliver
 from tests.faults import sources
 from tests.faults.history import CHECKS, violations
 from tests.faults.records import (
@@ -21,6 +23,7 @@ from tests.faults.records import (
     EventRow,
     History,
     JobRow,
+    Secret,
     SendRow,
     Tables,
     Webhook,
@@ -28,6 +31,11 @@ from tests.faults.records import (
 
 AT = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 HOOK, REGISTERED = "http://127.0.0.1:1/hook", "http://127.0.0.1:1/registered"
+SECRETS = (
+    Secret(HOOK, "whsec_aG9vaw=="),
+    Secret(REGISTERED, "whsec_b2xk", until=AT),
+    Secret(REGISTERED, "whsec_bmV3"),
+)
 BATCH_ENDED = b'{"event_data":{"batch_id":"batch","counts_by_status":{"completed":2,"failed":0}}}'
 STEPS = (
     ("Enqueued", None, "queued"),
@@ -40,7 +48,7 @@ STEPS = (
 def blameless() -> History:
     """Two videos and a batch of two, of one caller, all rendered; all ends are told to a registered endpoint.
 
-    The first video was asked for twice and is told to its callback_url, too.
+    The first video was asked for twice and is told to its callback_url, too. The endpoint's secret was rotated.
     """
     jobs = [
         JobRow(name, "t", "a", "video", "completed", 4, f"heygen-{name}", billable=True)
@@ -56,8 +64,8 @@ def blameless() -> History:
             events=[*(event for job in jobs for event in timeline(job.id)), ended],
             sends=[SendRow(job.id, f"{job.id}-1", "sha", 1, 1, AT, AT, "accepted") for job in jobs],
             deliveries=[
-                DeliveryRow("d", "one-4", "callback", HOOK, "delivered"),
-                *(DeliveryRow(f"d-{it}", it, "endpoint", REGISTERED, "delivered") for it in ends),
+                DeliveryRow("d", "one-4", "callback", HOOK, "delivered", attempts=2),
+                *(DeliveryRow(f"d-{it}", it, "endpoint", REGISTERED, "delivered", attempts=1) for it in ends),
             ],
             batches=[BatchRow("batch", "t", total=2, open=0, completed=2, finished_at=AT)],
             endpoints=[
@@ -76,13 +84,25 @@ def blameless() -> History:
             ANSWERED_BATCH,
         ],
         webhooks=[
-            Webhook(HOOK, "one-4", b"{}", 500),
-            Webhook(HOOK, "one-4", b"{}", 200),
-            *(Webhook(REGISTERED, it, body, 200) for it, body in ends.items()),
+            webhook(HOOK, "one-4", b"{}", status=500),
+            webhook(HOOK, "one-4", b"{}"),
+            *(webhook(REGISTERED, it, body) for it, body in ends.items()),
         ],
+        secrets=SECRETS,
         peak=2,
         cap=2,
     )
+
+
+def webhook(url: str, event_id: str, body: bytes, status: int = 200, at: datetime = AT) -> Webhook:
+    """What came, signed with all secrets that this address ever had."""
+    secrets = [standardwebhooks.Webhook(it.value) for it in SECRETS if it.url == url]
+    signature = " ".join(it.sign(event_id, at, body.decode()) for it in secrets)
+    return Webhook(url, event_id, body, status, at, signature)
+
+
+def last_webhook(history: History, came: Webhook) -> History:
+    return replace(history, webhooks=[*history.webhooks[:-1], came])
 
 
 def timeline(job_id: str, *more: tuple[str, str | None, str | None]) -> list[EventRow]:
@@ -174,6 +194,9 @@ PLANTED: dict[str, Callable[[History], History]] = {
     "accepted job lost": lambda it: replace(it, asks=[*it.asks, replace(ANSWERED, key=None, job_id="three")]),
     "accepted job of another tenant": lambda it: job(it, tenant_id="u"),
     "accepted batch lost": lambda it: tables(it, batches=[]),
+    "accepted endpoint lost": lambda it: replace(
+        it, asks=[replace(ANSWERED, key=None, operation="POST /v3/webhooks/endpoints", job_id="third")]
+    ),
     "accepted batch of another tenant": lambda it: batch(it, tenant_id="u"),
     "accepted batch has other items": lambda it: replace(
         it, asks=[replace(ANSWERED_BATCH, items=("second", "first"))]
@@ -249,13 +272,21 @@ PLANTED: dict[str, Callable[[History], History]] = {
     "batch told with other counts": lambda it: item(it, status="failed"),
     "items or events of no batch: batch": lambda it: tables(it, batches=[]),
     "webhooks of one end under 2 ids: batch": lambda it: replace(
-        it, webhooks=[*it.webhooks, Webhook(REGISTERED, "one-4", BATCH_ENDED, 200)]
+        it, webhooks=[*it.webhooks, webhook(REGISTERED, "one-4", BATCH_ENDED)]
     ),
-    "webhook of no event": lambda it: replace(
-        it, webhooks=[*it.webhooks, Webhook(HOOK, "one-5", b"{}", 200)]
-    ),
+    "webhook of no event": lambda it: replace(it, webhooks=[*it.webhooks, webhook(HOOK, "one-5", b"{}")]),
     "webhook with other bytes": lambda it: replace(
-        it, webhooks=[*it.webhooks, Webhook(HOOK, "one-4", b"{ }", 200)]
+        it, webhooks=[*it.webhooks, webhook(HOOK, "one-4", b"{ }")]
+    ),
+    "webhook that came 2 times, and was attempted 1: d-end": lambda it: replace(
+        it, webhooks=[*it.webhooks, webhook(REGISTERED, "end", BATCH_ENDED, at=AT + timedelta(seconds=5))]
+    ),
+    "webhook not signed": lambda it: last_webhook(it, replace(it.webhooks[-1], signature="")),
+    "webhook not signed with secrets that were valid: end at 2026-03-02 09:31:00": lambda it: last_webhook(
+        it, webhook(REGISTERED, "end", BATCH_ENDED, at=AT + deliver.LEASE)
+    ),
+    "webhook not signed with secrets that were valid: end": lambda it: last_webhook(
+        it, replace(it.webhooks[-1], signature=it.webhooks[0].signature)
     ),
     "delivery called delivered": lambda it: replace(it, webhooks=it.webhooks[:1]),
     "delivery called delivered that never arrived: d-end": lambda it: replace(it, webhooks=it.webhooks[:-1]),

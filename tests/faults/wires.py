@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from random import Random
 
 import httpx
@@ -125,7 +124,6 @@ class Receivers(httpx.AsyncBaseTransport):
     """The endpoints of all callers, by URL; each is up, down, slow, broken or gone."""
 
     turns: Turns
-    now: Callable[[], datetime]
     states: dict[str, str] = field(default_factory=dict)
     got: list[Webhook] = field(default_factory=list)
     told_gone: set[str] = field(default_factory=set)
@@ -140,7 +138,7 @@ class Receivers(httpx.AsyncBaseTransport):
         if status == 410:
             self.told_gone.add(url)
         body = await request.aread()
-        self.got.append(Webhook(url, request.headers["webhook-id"], body, status, self.now()))
+        self.got.append(Webhook.got(url, request.headers, body, status))
         if status is None:
             await self.turns.wait("wire.slow", RECEIVER_SECONDS)
             raise httpx.ReadTimeout("slow", request=request)

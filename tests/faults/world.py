@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -19,7 +20,7 @@ from app.tenancy import create_key, create_tenant
 from tests.faults import sources
 from tests.faults.callers import Callers
 from tests.faults.history import violations
-from tests.faults.records import History, Tables, unsettled
+from tests.faults.records import History, Secret, Tables, unsettled
 from tests.faults.services import Nursery, nursery
 from tests.processes import Program, new_database, simulate
 from tests.services import Receiver, receiving
@@ -81,6 +82,7 @@ class World:
             calls=sources.calls(await self.asked("/requests")),
             asks=self.callers.asks,
             webhooks=self.callers.webhooks(self.receiver),
+            secrets=self.callers.secrets,
             peak=(await self.asked("/stats"))["peak_in_flight"],
             cap=CAP,
         )
@@ -141,20 +143,24 @@ async def world(
         database = Database(url)
         stack.push_async_callback(database.close)
         await database.migrate()
-        tenant_id, key = await _settle_in(environment, simulator.url)
+        tenant_id, key, secret = await _settle_in(environment, simulator.url)
         services = await stack.enter_async_context(nursery(folder, environment))
         api = await stack.enter_async_context(
             httpx.AsyncClient(base_url=services.url, headers={"x-api-key": key}, timeout=5)
         )
-        callers = Callers(api, tenant_id, hook, random)
+
+        def now() -> datetime:
+            return datetime.now(UTC) + timedelta(seconds=services.ahead)
+
+        callers = Callers(api, tenant_id, Secret(hook, secret), random, now)
         stack.push_async_callback(callers.give_up)
         made = World(simulator, services, receiver, database, callers, random, folder)
         await made.told("PUT", "/timeline", {"look_seconds": 0.2})
         yield made
 
 
-async def _settle_in(environment: dict[str, str], heygen: str) -> tuple[str, str]:
-    """A tenant that sees the whole account, and its key."""
+async def _settle_in(environment: dict[str, str], heygen: str) -> tuple[str, str, str]:
+    """A tenant that sees the whole account, its key, and what signs its webhooks."""
     settings = read_settings(environment | {"HEYGEN_BASE_URL": heygen})
     async with at_desk(settings) as desk:
         account = await find_account(desk)
@@ -162,11 +168,11 @@ async def _settle_in(environment: dict[str, str], heygen: str) -> tuple[str, str
         async with desk.database.begin() as session:
             account = await session.merge(account)
             account.base_url = environment["HEYGEN_BASE_URL"]  # a proxy stands there: the account is the same
-            tenant, _ = await create_tenant(
+            tenant, secret = await create_tenant(
                 session, "callers", account.id, account_wide=True, secrets=desk.secrets, now=now
             )
             key = await create_key(session, tenant.id, "tests", now)
-    return tenant.id, key
+    return tenant.id, key, secret
 
 
 def say(words: str) -> None:

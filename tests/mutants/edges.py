@@ -401,6 +401,13 @@ DELIVERIES_MUTANTS = (
         f"{CLAIMS}::test_an_attempt_that_lost_its_delivery_does_not_give_it_to_a_third",
     ),
     without(
+        "an attempt is made after its lease",
+        DELIVER_PY,
+        "delivery.lease_until <= ctx.clock.now():",
+        "False:",
+        f"{CLAIMS}::test_an_attempt_whose_process_slept_through_its_lease_is_not_made",
+    ),
+    without(
         "an attempt is not counted",
         DELIVER_PY,
         "                attempts=col(Delivery.attempts) + 1,\n",

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -103,14 +104,33 @@ async def test_an_attempt_that_lost_its_delivery_does_not_give_it_to_a_third(
     (job,) = await bench.queue(callback_url=receiver.url)
     await bench.cancel(job.id)
     under_way = deliver.UnderWay()
+    slow = await deliver.claim(bench.context, under_way)
+    assert slow is not None
+
+    async def outlast_the_lease(point: str) -> None:
+        if point == "deliver.posted":
+            bench.clock.advance(deliver.LEASE)
+            assert await deliver.claim(bench.context, under_way) is not None, "taken over"
+
+    receiver.statuses = [500]
+    await deliver.deliver(replace(bench.context, failpoint=outlast_the_lease), slow, under_way)
+    bench.clock.advance(deliver.LEASE / 2)
+    assert await deliver.claim(bench.context, under_way) is None
+
+
+async def test_an_attempt_whose_process_slept_through_its_lease_is_not_made(
+    bench: Bench, receiver: Receiver
+) -> None:
+    (job,) = await bench.queue(callback_url=receiver.url)
+    await bench.cancel(job.id)
+    under_way = deliver.UnderWay()
     frozen = await deliver.claim(bench.context, under_way)
     assert frozen is not None
     bench.clock.advance(deliver.LEASE)
-    assert await deliver.claim(bench.context, under_way) is not None, "taken over"
-    receiver.statuses = [500]
     await deliver.deliver(bench.context, frozen, under_way)
-    bench.clock.advance(deliver.LEASE / 2)
-    assert await deliver.claim(bench.context, under_way) is None
+    assert (receiver.requests, under_way.tenants) == ([], {})
+    await bench.work()
+    assert len(receiver.requests) == 1
 
 
 async def test_two_who_claim_at_once_do_not_take_more_places_than_a_tenant_may_have(
