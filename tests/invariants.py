@@ -33,6 +33,7 @@ ENDPOINTS = "end_to_end/test_endpoints.py"
 FAILPOINTS = "faults/test_failpoints.py"
 GOVERNOR = "test_governor.py"
 IDEMPOTENCY = "api/test_idempotency.py"
+KILLS = "faults/test_kills.py"
 LIFECYCLE = "test_lifecycle.py"
 LOOP = "worker/test_loop.py"
 MACHINE = "faults/test_machine.py"
@@ -51,7 +52,7 @@ INVARIANTS = (
         "Every job answered 2xx exists after any crash, once",
         (
             f"{CRASHES}::test_a_service_killed_in_the_middle_of_fifty_videos_makes_each_of_them_once",
-            "faults/test_kills.py::test_services_killed_at_any_moment_lose_and_double_nothing",
+            f"{KILLS}::test_services_killed_at_any_moment_lose_and_double_nothing",
         ),
         ("the key is bound apart from its video",),
     ),
@@ -339,6 +340,7 @@ INVARIANTS = (
             f"{ENDPOINTS}::test_a_secret_that_was_rotated_away_signs_for_another_day",
             "webhooks/test_signing.py::test_the_official_library_verifies_with_either_secret_during_a_rotation",
             f"{CLAIMS}::test_an_attempt_whose_process_slept_through_its_lease_is_not_made",
+            f"{MACHINE}::test_no_order_of_events_breaks_a_promise",
         ),
         (
             "a rotated secret dies at once",
@@ -358,6 +360,7 @@ INVARIANTS = (
         (
             f"{ENDPOINTS}::test_an_endpoint_that_is_gone_is_disabled_and_what_it_is_owed_is_held",
             f"{ENDPOINTS}::test_an_endpoint_that_fails_for_five_days_is_disabled_and_nothing_kept_is_lost",
+            f"{MACHINE}::test_no_order_of_events_breaks_a_promise",
         ),
         (
             "an endpoint that is gone is asked again",
@@ -549,6 +552,8 @@ INVARIANTS = (
             f"{ENDPOINTS}::test_an_event_goes_to_everybody_who_asked_for_it_and_is_signed_for_each",
             f"{ENDPOINTS}::test_a_look_is_told_of_like_a_video",
             f"{FAILPOINTS}::{BATCH_FAULTS}",
+            f"{KILLS}::test_services_killed_at_any_moment_lose_and_double_nothing",
+            f"{MACHINE}::test_no_order_of_events_breaks_a_promise",
         ),
         (
             "one endpoint of several is told",

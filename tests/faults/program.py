@@ -99,6 +99,7 @@ class Program:
             await self._work()
         self.weather.shares = {}
         self.receivers.states.clear()
+        await self.callers.tend(self.replica, "enabled", self.now())
         for seconds in LATER:
             await self._pass(seconds)
 
