@@ -41,8 +41,8 @@ BOUNDARY_MUTANTS = (
     without(
         "a submitting job is never taken back",
         "app/worker/expire.py",
-        ".where(is_status(JobStatus.SUBMITTING), col(Job.lease_until) <= now)",
-        ".where(is_status(JobStatus.SUBMITTING), col(Job.lease_until) < col(Job.created_at))",
+        ".where(is_status(JobStatus.SUBMITTING), col(Job.lease_until) <= now, ",
+        ".where(is_status(JobStatus.SUBMITTING), col(Job.lease_until) < col(Job.created_at), ",
         _at("submit.claimed"),
     ),
     without(

@@ -29,8 +29,8 @@ SIMULATION_MUTANTS = (
     without(
         "a job lives an hour beyond its deadline",
         "app/worker/expire.py",
-        "col(Job.deadline_at) <= now\n",
-        "col(Job.deadline_at) <= now - FIRST_REPEAT * 720\n",
+        "col(Job.deadline_at) <= now)\n",
+        "col(Job.deadline_at) <= now - FIRST_REPEAT * 720)\n",
         f"{SIMULATION}::test_two_days_without_a_single_callback_end_every_job",
     ),
     without(

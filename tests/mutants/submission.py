@@ -159,8 +159,8 @@ SUBMISSION_MUTANTS = (
     without(
         "a sender at work loses its job",
         EXPIRE_PY,
-        "is_status(JobStatus.SUBMITTING), col(Job.lease_until) <= now)",
-        "is_status(JobStatus.SUBMITTING))",
+        "is_status(JobStatus.SUBMITTING), col(Job.lease_until) <= now, ",
+        "is_status(JobStatus.SUBMITTING), ",
         f"{CLAIMS}::test_a_sender_at_work_is_left_alone",
     ),
     without(
