@@ -49,7 +49,7 @@ def test_a_seed_tells_the_same_story_each_time() -> None:
 
 
 def test_two_days_without_a_single_callback_end_every_job() -> None:
-    outcome = run(5, SILENCE)
+    outcome = run(8, SILENCE)
     assert outcome.broken == []
     assert outcome.jobs == 5
     assert outcome.virtual > timedelta(hours=48)
