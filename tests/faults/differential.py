@@ -14,6 +14,7 @@ from sqlalchemy import RowMapping, Table, select
 from sqlmodel import SQLModel
 
 from app.database import Database
+from app.webhooks.outbox import CALLBACK
 from tests.conftest import empty
 from tests.faults.inline_database import InlineDatabase
 from tests.faults.memory import MEMORY
@@ -28,7 +29,7 @@ OWN = {
     "submissions": "job_id n send",
     "callbacks": "job_id received_at",
     "files": "job_id variant",
-    "deliveries": "event_id id",
+    "deliveries": "event_id target",
     "attempts": "delivery_id number",
     "asset_uploads": "asset_id account_id",
     "asset_copies": "asset_id uploaded_at",
@@ -110,7 +111,8 @@ async def story(number: int, database: Database) -> list[str]:
 
 
 async def _told(database: Database) -> AsyncIterator[str]:
-    ranks: dict[str, int] = {}  # of what was told already: polls that go on at once make events in any order
+    # Of what was told already: polls that go on at once make events in any order.
+    ranks = {CALLBACK: -1}
     for name, order in ORDERS.items():
         table: Table = SQLModel.metadata.tables[name]
         async with database.begin() as session:
@@ -125,7 +127,8 @@ async def _told(database: Database) -> AsyncIterator[str]:
 
 def _open(row: RowMapping) -> Iterator[tuple[str, Any]]:
     for column, value in row.items():
-        if not SECRET.search(column):
+        # Of a batch's items, polled at once, any may be the last.
+        if not SECRET.search(column) and not (column == "source" and row["job_id"] is None):
             yield column, value.isoformat() if isinstance(value, datetime) else value
 
 
