@@ -112,8 +112,16 @@ async def _stop(around: World, counts: Counter[str]) -> None:
 async def _freeze(around: World, counts: Counter[str]) -> None:
     """One replica stands still for longer than its leases, another takes over; then the first one wakes."""
     random = around.random
-    frozen = await around.nursery.bear_ready()
-    await _lives(frozen, random.uniform(0.02, 0.35))
+    if random.random() < 0.5:
+        frozen = await around.nursery.bear(
+            random.choice(sorted(NAMES)), random.choice((1, 1, 2)), freezes=True
+        )
+        await frozen.begins()
+        await _until(frozen.frozen, POINT_WITHIN)
+        counts["frozen at failpoints"] += frozen.frozen.is_set()
+    else:
+        frozen = await around.nursery.bear_ready()
+        await _lives(frozen, random.uniform(0.02, 0.35))
     frozen.signal(signal.SIGSTOP)
     around.nursery.move_on(LEASE + 1)
     other = await around.nursery.bear()
@@ -129,6 +137,10 @@ async def _freeze(around: World, counts: Counter[str]) -> None:
 
 async def _lives(child: Child, seconds: float) -> None:
     """Let it live so long, or until it ends by itself."""
-    ended = asyncio.create_task(child.over.wait())
-    await asyncio.wait({ended}, timeout=seconds)
-    ended.cancel()
+    await _until(child.over, seconds)
+
+
+async def _until(event: asyncio.Event, seconds: float) -> None:
+    waiting = asyncio.create_task(event.wait())
+    await asyncio.wait({waiting}, timeout=seconds)
+    waiting.cancel()

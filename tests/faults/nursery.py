@@ -78,10 +78,11 @@ class MovedClock(Clock):
 
 @dataclass(frozen=True)
 class Life:
-    """How one child lives: it kills itself the `nth` time it comes to the failpoint `point`, if any."""
+    """How one child lives: it kills itself, or stands still, the `nth` time it comes to the failpoint `point`, if any."""
 
     point: str | None = None
     nth: int = 1
+    freezes: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,18 +95,21 @@ class Nest:
 
 
 class Suicide:
-    """A failpoint that ends its own process the hard way."""
+    """A failpoint that ends its own process the hard way, or lets it stand still until somebody wakes it."""
 
     def __init__(self, life: Life) -> None:
         self._point = life.point
         self._left = life.nth
+        self._freezes = life.freezes
 
     async def __call__(self, name: str) -> None:
         """Come to a point."""
         if name == self._point:
             self._left -= 1
             if self._left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+                if self._freezes:
+                    tell(frozen=os.getpid())
+                os.kill(os.getpid(), signal.SIGSTOP if self._freezes else signal.SIGKILL)
 
 
 def tell(**said: Any) -> None:

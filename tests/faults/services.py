@@ -22,6 +22,7 @@ class Child:
 
     pid: int
     ready: asyncio.Event = field(default_factory=asyncio.Event)
+    frozen: asyncio.Event = field(default_factory=asyncio.Event)
     over: asyncio.Event = field(default_factory=asyncio.Event)
     code: int | None = None
 
@@ -67,9 +68,9 @@ class Nursery:
         """Where the services answer, whichever of them does."""
         return f"http://127.0.0.1:{self.port}"
 
-    async def bear(self, point: str | None = None, nth: int = 1) -> Child:
-        """One more service; it is `ready` later."""
-        self._order(live={"point": point, "nth": nth})
+    async def bear(self, point: str | None = None, nth: int = 1, *, freezes: bool = False) -> Child:
+        """One more service; it is `ready` later. At the point it dies, or `freezes`."""
+        self._order(live={"point": point, "nth": nth, "freezes": freezes})
         return await asyncio.wait_for(self._born.get(), STARTS_WITHIN)
 
     async def bear_ready(self) -> Child:
@@ -108,6 +109,8 @@ class Nursery:
                 self._born.put_nowait(self._children[pid])
             case {"ready": pid}:
                 self._child(pid).ready.set()
+            case {"frozen": pid}:
+                self._child(pid).frozen.set()
             case {"ended": pid, "code": code}:
                 child = self._child(pid)
                 child.code = code
