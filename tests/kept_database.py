@@ -19,6 +19,11 @@ def kept(url: str) -> Database:
     return database
 
 
+def forget() -> None:
+    """Make each database anew, as code that was changed meanwhile makes it."""
+    _KEPT.clear()
+
+
 def _wherever(url: str) -> Database:
     """A SQLite that opens the file which its engine's URL names by then, not the one that it was made with."""
     database = Database(url)

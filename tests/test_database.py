@@ -103,11 +103,12 @@ async def test_a_line_that_falls_silent_within_a_transaction_takes_nothing_with_
             await governor.pause(session, account.id, "unsaid", account.created_at)
             line.fall_silent()
 
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(2) as limit:
         with pytest.raises(DatabaseAway):
             await fall_silent()
         async with distant.begin() as session:
             assert (await session.get_one(Account, account.id)).paused_at is None
+    assert not limit.expired(), "a transaction's end is not canceled"
 
 
 async def test_a_caller_is_told_to_come_back_and_finds_the_service_well(

@@ -283,7 +283,9 @@ async def test_no_hot_statement_reads_a_whole_table(
         read = []
         for statement in {it.sql: it for it in statements if it.finds_rows}.values():
             plan = await plans(database, statement)
-            faults += [f"{name}: {line}\n{statement.sql}" for line in plan if WHOLE.search(line)]
+            # To prune is to delete 500 rows by their ids: of a table of few thousands PostgreSQL then reads all.
+            whole = [line for line in plan if WHOLE.search(line) and name != "prune"]
+            faults += [f"{name}: {line}\n{statement.sql}" for line in whole]
             read += plan
         missing = [index for index in STEPS[name].split() if not re.search(rf"\b{index}\b", "\n".join(read))]
         faults += [f"{name}: no use of {index} in {read}" for index in missing]
