@@ -283,8 +283,11 @@ async def test_no_hot_statement_reads_a_whole_table(
         read = []
         for statement in {it.sql: it for it in statements if it.finds_rows}.values():
             plan = await plans(database, statement)
-            # To prune is to delete 500 rows by their ids: of a table of few thousands PostgreSQL then reads all.
-            whole = [line for line in plan if WHOLE.search(line) and name != "prune"]
+            # The attempts of 500 deliveries: of the few thousand that are here PostgreSQL rather reads all.
+            by_ids = name == "prune" and statement.sql.startswith(
+                "DELETE FROM attempts WHERE attempts.delivery_id IN"
+            )
+            whole = [line for line in plan if WHOLE.search(line) and not by_ids]
             faults += [f"{name}: {line}\n{statement.sql}" for line in whole]
             read += plan
         missing = [index for index in STEPS[name].split() if not re.search(rf"\b{index}\b", "\n".join(read))]
