@@ -43,7 +43,7 @@ async def next_job(session: AsyncSession, account_id: str, now: datetime) -> str
     first. The tenant's turn is counted as taken.
     """
     account = await lock(session, account_id)
-    if shut_until(account, now) is not None:
+    if shut_until(account, now) is not None or (account.on_trial and await _is_sending(session, account_id)):
         return None
     held = await _slots(session, account_id)
     if sum(held.values()) >= account.limit_now:
@@ -87,6 +87,12 @@ async def _slots(session: AsyncSession, account_id: str) -> dict[str, int]:
         .group_by(col(Job.tenant_id))
     )
     return {row[0]: row[1] for row in counted}
+
+
+async def _is_sending(session: AsyncSession, account_id: str) -> bool:
+    """Whether a job of the account is on its way to HeyGen."""
+    sent = select(col(Job.id)).where(is_status(JobStatus.SUBMITTING), col(Job.account_id) == account_id)
+    return await session.scalar(sent.limit(1)) is not None
 
 
 async def _end_delays(session: AsyncSession, account_id: str, now: datetime) -> None:
@@ -182,6 +188,7 @@ async def accepted(session: AsyncSession, account_id: str, now: datetime) -> Non
     """HeyGen accepted a create: after as many as the limit, it may rise by one."""
     account = await lock(session, account_id)
     account.accepted_at = now
+    account.on_trial = False
     account.refused_code, account.refused_count = None, 0
     account.successes += 1
     if account.successes >= account.limit_now and account.limit_now < account.concurrency:
@@ -224,13 +231,26 @@ async def pause(
     return moved is not None
 
 
-async def resume(session: AsyncSession, account_id: str, only: str | None = None) -> None:
-    """The account may send again. A probe names the reason it looked into: another pause may have come since."""
+async def resume(
+    session: AsyncSession, account_id: str, only: str | None = None, *, on_trial: bool = False
+) -> None:
+    """The account may send again. A probe names the reason it looked into: another pause may have come since.
+
+    On trial it sends one create at a time until one is accepted: an account without credit then costs one call in each
+    probe interval, not one for each of its slots.
+    """
     looked_into = col(Account.paused_reason) == only if only is not None else true()
     await session.execute(
         update(Account)
         .where(col(Account.id) == account_id, looked_into)
-        .values(paused_reason=None, paused_at=None, probe_at=None, refused_code=None, refused_count=0)
+        .values(
+            paused_reason=None,
+            paused_at=None,
+            probe_at=None,
+            refused_code=None,
+            refused_count=0,
+            on_trial=on_trial,
+        )
     )
 
 

@@ -374,7 +374,7 @@ INVARIANTS = (
         (
             f"{SUBMIT}::test_a_row_that_cannot_be_read_does_not_keep_the_queue_from_its_turn",
             f"{PREPARATION}::test_a_video_that_takes_its_worker_along_each_time_comes_up_ever_more_seldom",
-            f"{POLL}::test_a_bulk_question_that_heygen_refuses_hides_no_video_that_is_done",
+            f"{POLL}::test_a_bulk_question_that_heygen_dislikes_hides_no_video_that_is_done",
             "worker/test_expire.py::test_a_row_that_cannot_be_moved_keeps_no_other_from_its_end",
         ),
         (

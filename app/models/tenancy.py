@@ -38,6 +38,8 @@ class Account(SQLModel, table=True):
     paused_reason: str | None = None
     paused_at: datetime | None = None
     probe_at: datetime | None = None
+    # A probe ended the pause without seeing a balance: one create at a time, until one is accepted.
+    on_trial: bool = Field(default=False, sa_column_kwargs={"server_default": "0"})
     refused_code: str | None = None  # the last 402 or 403 code, and how many jobs met it in a row
     refused_count: int = 0
     accepted_at: datetime | None = None  # the last create that HeyGen accepted

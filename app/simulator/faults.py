@@ -35,6 +35,7 @@ REGISTRY = {
     for scenario in (
         # Any API call. Magic text cannot reach these, except rate_limited.
         Scenario("unauthorized", "Every call is answered 401.", CALLS),
+        Scenario("subscription", "The account has a plan, and shows no balance."),
         Scenario("outage", "Every call is answered 503 without body, or dropped.", {"drop": False, **CALLS}),
         Scenario(
             "rate_limited",

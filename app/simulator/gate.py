@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 
 from fastapi import Request
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -40,7 +41,8 @@ class Gate:
 
         async def noted(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._world.record.answered(seq, message["status"])
+                wait = Headers(raw=message["headers"]).get("Retry-After")
+                self._world.record.answered(seq, message["status"], wait)
             await send(message)
 
         try:

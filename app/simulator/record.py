@@ -39,6 +39,8 @@ class RequestRow:
     at: datetime
     idempotency_key: str | None
     body_sha256: str
+    retry_after: float | None
+    """Seconds that it was told to wait."""
 
 
 class Record:
@@ -53,22 +55,25 @@ class Record:
             "requests", method=method, path=path, at=at, idempotency_key=key, body_sha256=sha, file=int(file)
         )
 
-    def answered(self, seq: int, status: int) -> None:
-        """Note what was answered."""
+    def answered(self, seq: int, status: int, retry_after: str | None = None) -> None:
+        """Note what was answered, and the seconds of `Retry-After` where it said so."""
         self._store.write("UPDATE requests SET status = ? WHERE seq = ?", status, seq)
+        if retry_after is not None:
+            self._store.insert("waits", seq=seq, seconds=float(retry_after))
 
     def requests(
         self, method: str | None, path_prefix: str | None, *, files: bool = False
     ) -> list[RequestRow]:
         """API calls, or file downloads, oldest first."""
         rows = self._store.all(
-            "SELECT * FROM requests WHERE file = ?1 AND (?2 IS NULL OR method = ?2)"
+            "SELECT *, (SELECT seconds FROM waits WHERE waits.seq = requests.seq) AS retry_after"
+            " FROM requests WHERE file = ?1 AND (?2 IS NULL OR method = ?2)"
             " AND (?3 IS NULL OR substr(path, 1, length(?3)) = ?3) ORDER BY seq",
             int(files),
             method,
             path_prefix,
         )
-        columns = ("seq", "method", "path", "status", "idempotency_key", "body_sha256")
+        columns = ("seq", "method", "path", "status", "idempotency_key", "body_sha256", "retry_after")
         return [RequestRow(at=_instant(row["at"]), **{name: row[name] for name in columns}) for row in rows]
 
     def bill(self, call: Call, job_id: str, title: str | None, cost: float, at: float) -> None:

@@ -25,6 +25,11 @@ CREATE TABLE IF NOT EXISTS requests (
     file INTEGER NOT NULL         -- 1: a download, not an API call
 );
 
+CREATE TABLE IF NOT EXISTS waits (
+    seq INTEGER PRIMARY KEY,      -- the request's
+    seconds REAL NOT NULL         -- what it was told to wait, with a 429
+);
+
 CREATE TABLE IF NOT EXISTS ledger (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     kind TEXT NOT NULL,           -- video | look | speech

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 import structlog
-from sqlalchemy import insert, select, update
+from sqlalchemy import ColumnElement, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from uuid_utils.compat import uuid7
@@ -24,6 +24,8 @@ log = structlog.get_logger(__name__)
 LEASE = timedelta(seconds=60)  # an attempt takes 15 s at most
 AT_ONCE_A_TENANT = 8
 AT_ONCE_AN_ENDPOINT = 4
+SLOW = timedelta(seconds=3)
+"""Who takes so long for an answer has one place, until it is faster: tenants that hang must not take all there are."""
 MOST_SECRETS = 10
 """So many live secrets sign at most, the newest ones."""
 
@@ -43,12 +45,16 @@ class Due:
         return self.endpoint.url if self.endpoint is not None else self.delivery.url
 
 
-@dataclass(frozen=True)
+@dataclass
 class UnderWay:
-    """How many attempts this process is making for each tenant and endpoint: a dead one must not take every place."""
+    """How many attempts this process is making for whom: who is dead or hangs must not take every place.
+
+    A line is one endpoint of a tenant, or all of its callback addresses together.
+    """
 
     tenants: Counter[str] = field(default_factory=Counter)
-    endpoints: Counter[str] = field(default_factory=Counter)
+    lines: Counter[tuple[str, str]] = field(default_factory=Counter)  # by tenant and target
+    slow: set[tuple[str, str]] = field(default_factory=set)  # lines whose last attempt was
     claiming: asyncio.Lock = field(
         default_factory=asyncio.Lock
     )  # held from the count to the place that is taken
@@ -56,22 +62,32 @@ class UnderWay:
     def begin(self, delivery: Delivery) -> None:
         """Take a place."""
         self.tenants[delivery.tenant_id] += 1
-        self.endpoints[delivery.target] += delivery.target != CALLBACK
+        self.lines[delivery.tenant_id, delivery.target] += 1
 
-    def end(self, delivery: Delivery) -> None:
-        """Give it back; what has none is forgotten."""
-        for counts, name in ((self.tenants, delivery.tenant_id), (self.endpoints, delivery.target)):
-            counts[name] -= 1
-            if counts[name] <= 0:
-                del counts[name]
+    def end(self, delivery: Delivery, took: timedelta) -> None:
+        """Give it back after so long; who has none is forgotten."""
+        line = delivery.tenant_id, delivery.target
+        change = self.slow.add if took >= SLOW else self.slow.discard
+        change(line)
+        self.tenants -= Counter([delivery.tenant_id])
+        self.lines -= Counter([line])
 
-    def busy_tenants(self) -> list[str]:
-        """Those that have all the places they may have."""
-        return [name for name, count in self.tenants.items() if count >= AT_ONCE_A_TENANT]
+    def free(self) -> tuple[ColumnElement[bool], ...]:
+        """What holds of deliveries that may have a place."""
+        busy = [line for line, count in self.lines.items() if count >= self._most(line)]
+        endpoints = [target for _, target in busy if target != CALLBACK]
+        callbacks = [tenant for tenant, target in busy if target == CALLBACK]
+        tenants = [name for name, count in self.tenants.items() if count >= AT_ONCE_A_TENANT]
+        return (
+            col(Delivery.tenant_id).notin_(tenants),
+            col(Delivery.target).notin_(endpoints),
+            (col(Delivery.target) != CALLBACK) | col(Delivery.tenant_id).notin_(callbacks),
+        )
 
-    def busy_endpoints(self) -> list[str]:
-        """Those that have all the places they may have."""
-        return [name for name, count in self.endpoints.items() if count >= AT_ONCE_AN_ENDPOINT]
+    def _most(self, line: tuple[str, str]) -> int:
+        if line in self.slow:
+            return 1
+        return AT_ONCE_A_TENANT if line[1] == CALLBACK else AT_ONCE_AN_ENDPOINT
 
 
 async def deliver_next(ctx: Context, under_way: UnderWay) -> bool:
@@ -105,8 +121,7 @@ async def _take(ctx: Context, under_way: UnderWay) -> Due | bool:
             .where(
                 is_status(DeliveryStatus.OWED),
                 col(Delivery.due_at) <= now,
-                col(Delivery.tenant_id).notin_(under_way.busy_tenants()),
-                col(Delivery.target).notin_(under_way.busy_endpoints()),
+                *under_way.free(),
             )
             .order_by(col(Delivery.due_at))
             .limit(1)
@@ -143,10 +158,10 @@ async def _take(ctx: Context, under_way: UnderWay) -> Due | bool:
 
 async def deliver(ctx: Context, due: Due, under_way: UnderWay) -> None:
     """Post once and record what came of it."""
-    delivery, answer, reason = due.delivery, None, None
+    delivery, answer, reason, began = due.delivery, None, None, ctx.clock.now()
     if delivery.lease_until is None or delivery.lease_until <= ctx.clock.now():
         # This process slept through its lease: what it knows of the endpoint and its secrets is old.
-        under_way.end(delivery)
+        under_way.end(delivery, timedelta())
         return
     try:
         answer = await _post(ctx, due)
@@ -157,7 +172,7 @@ async def deliver(ctx: Context, due: Due, under_way: UnderWay) -> None:
         log.exception("attempt_crashed", delivery_id=delivery.id)
         reason = "internal"
     finally:
-        under_way.end(delivery)
+        under_way.end(delivery, ctx.clock.now() - began)
     await ctx.failpoint("deliver.posted")
     status = answer.status if answer is not None else None
     async with ctx.database.begin() as session:

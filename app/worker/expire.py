@@ -147,22 +147,18 @@ async def probe(ctx: Context) -> bool:
 
 
 async def _probe(ctx: Context, account: Account) -> None:
-    if not await _is_well(ctx, account):
-        return
-    async with ctx.database.begin() as session:
-        await governor.resume(session, account.id, account.paused_reason)
-    log.warning("account_resumed", account_id=account.id, was=account.paused_reason)
-    ctx.wake.hint("submit")
-
-
-async def _is_well(ctx: Context, account: Account) -> bool:
     try:
-        me = await ctx.connections[account.id].heygen.users_me()
+        balance = (await ctx.connections[account.id].heygen.users_me()).balance
     except HeyGenError as error:
         log.warning("account_still_paused", account_id=account.id, reason=error.reason)
-        return False
+        return
+    if balance is not None and balance <= 0:
+        return
     # Where HeyGen shows no balance, the next create is the probe: refused again, it pauses again.
-    return me.balance is None or me.balance > 0
+    async with ctx.database.begin() as session:
+        await governor.resume(session, account.id, account.paused_reason, on_trial=balance is None)
+    log.warning("account_resumed", account_id=account.id, was=account.paused_reason)
+    ctx.wake.hint("submit")
 
 
 async def end_leases(ctx: Context) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +13,7 @@ from sqlmodel import col
 
 from app import gates, governor, lifecycle
 from app.context import Connection, Context
-from app.heygen.errors import AccountBlocked, HeyGenError, Missing, RateLimited, Refused
+from app.heygen.errors import AccountBlocked, HeyGenError, Missing, NoAnswer, RateLimited, Refused
 from app.heygen.schemas import Look as HeyGenLook
 from app.heygen.schemas import Video, look_state, owes_consent, video_state
 from app.heygen.titles import token_of, with_token
@@ -123,7 +123,7 @@ async def _sort_out(ctx: Context, connection: Connection, jobs: list[Job]) -> tu
         words = await connection.heygen.video_statuses(list(bulk))
     except HeyGenError as error:
         await gates.heed(ctx, next(iter(bulk.values())).account_id, error)
-        if isinstance(error, Refused) and not isinstance(error, RateLimited | AccountBlocked):
+        if await _dislikes(ctx, connection, list(bulk), error):
             # One id that HeyGen dislikes must not hide the others; singly they are asked no more often.
             return jobs, []
         return single, list(bulk.values())
@@ -132,6 +132,23 @@ async def _sort_out(ctx: Context, connection: Connection, jobs: list[Job]) -> tu
         job for heygen_id, job in bulk.items() if video_state(words.get(heygen_id, "not_found")) == "running"
     ]
     return single + [job for job in bulk.values() if job not in running], running
+
+
+async def _dislikes(
+    ctx: Context, connection: Connection, heygen_ids: Sequence[str], error: HeyGenError
+) -> bool:
+    """Whether it is the question that HeyGen failed at, and not HeyGen that fails: it answers about one of the ids."""
+    if isinstance(error, RateLimited | AccountBlocked):
+        return False
+    if isinstance(error, Refused):
+        return True
+    if len(heygen_ids) == 1 or not isinstance(error, NoAnswer):
+        return False
+    try:
+        await connection.heygen.get_video(ctx.random.choice(heygen_ids))
+    except HeyGenError:
+        return False
+    return True
 
 
 async def _give_back(ctx: Context, running: list[Job]) -> None:

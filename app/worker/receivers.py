@@ -3,7 +3,7 @@
 from datetime import datetime
 
 import structlog
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import ColumnElement, Select, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -49,16 +49,20 @@ async def put_aside(
 async def went_well(session: AsyncSession, endpoint: Endpoint) -> None:
     """An attempt was taken: what failed before counts no more."""
     if endpoint.failing_since is not None:
-        well = update(Endpoint).where(col(Endpoint.id) == endpoint.id).values(failing_since=None)
+        well = update(Endpoint).where(*_still(endpoint)).values(failing_since=None)
         await session.execute(well.execution_options(synchronize_session=False))
 
 
 async def failed(session: AsyncSession, endpoint: Endpoint, status: int | None, now: datetime) -> bool:
-    """An attempt failed, with this status if there was an answer; False where the endpoint is disabled now."""
+    """An attempt failed, with this status if there was an answer; False where what is owed is held now.
+
+    That is so where the endpoint is disabled; and for a moment where its address was changed meanwhile, as what the old
+    one said counts for nothing.
+    """
     since = await session.scalar(
         update(Endpoint)
         .where(
-            col(Endpoint.id) == endpoint.id,
+            *_still(endpoint),
             col(Endpoint.status) == EndpointStatus.ENABLED,
             col(Endpoint.deleted_at).is_(None),
         )
@@ -79,6 +83,11 @@ async def failed(session: AsyncSession, endpoint: Endpoint, status: int | None, 
     )
     log.error("endpoint_disabled", endpoint_id=endpoint.id, tenant_id=endpoint.tenant_id, reason=reason)
     return False
+
+
+def _still(endpoint: Endpoint) -> tuple[ColumnElement[bool], ...]:
+    """The endpoint, as long as its address is the one that was posted to."""
+    return col(Endpoint.id) == endpoint.id, col(Endpoint.url) == endpoint.url
 
 
 async def free_held(ctx: Context) -> bool:

@@ -176,6 +176,21 @@ async def test_an_endpoint_that_is_gone_is_disabled_and_what_it_is_owed_is_held(
     assert (await story.api.get("/v3/webhooks/events?undelivered=true")).json()["data"] == []
 
 
+async def test_what_an_address_answered_counts_for_nothing_once_there_is_another(
+    story: Story, receiver: Receiver
+) -> None:
+    async def gone(writer: asyncio.StreamWriter) -> None:
+        assert (await story.api.patch(path, json={"url": receiver.url})).is_success
+        await ok(status=b"410 Gone")(writer)
+
+    async with loopback(gone) as old:
+        path, _ = await register(story.api, f"http://127.0.0.1:{old.port}/")
+        video_id = await cancel_one(story.api)
+        await story.pass_time(120, step=60)
+    assert told(receiver) == [video_id]
+    assert (await story.api.get(path)).json()["data"]["status"] == "enabled"
+
+
 async def test_what_is_held_for_an_enabled_endpoint_goes_out_with_the_next_sweep(
     story: Story, receiver: Receiver
 ) -> None:

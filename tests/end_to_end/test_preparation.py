@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import cast
 
 import pytest
 from sqlalchemy import delete, select
@@ -11,7 +12,9 @@ from sqlalchemy import delete, select
 from app import governor
 from app.context import Context
 from app.governor import Told
-from app.models import Asset, AssetCopy, AssetUpload, Group, JobStatus
+from app.heygen.catalog import Catalog
+from app.heygen.schemas import Look
+from app.models import Account, Asset, AssetCopy, AssetUpload, Group, JobStatus
 from app.storage import Storage
 from app.worker import expire, submit, unsure
 from tests.end_to_end.conftest import Story
@@ -60,6 +63,29 @@ async def test_a_file_that_takes_longer_than_a_lease_is_sent_by_the_worker_that_
     assert story.calls("POST", "/v3/assets") == 1
     await story.settle()
     assert len(story.bills("look")) == 1
+
+
+class SlowCatalog:
+    """A HeyGen that takes eighty seconds to tell of a look, while other workers look for lost leases."""
+
+    def __init__(self, catalog: Catalog, story: Story) -> None:
+        self._catalog, self._story = catalog, story
+
+    async def look(self, heygen_id: str) -> Look:
+        self._story.clock.advance(timedelta(seconds=80))
+        await expire.reap(self._story.context)
+        return await self._catalog.look(heygen_id)
+
+
+async def test_look_ups_that_take_longer_than_a_lease_are_made_by_the_worker_that_began(
+    story: Story, account: Account
+) -> None:
+    (job,) = await story.queue(asked={"unchecked": UNCHECKED["unchecked"] * 4})
+    connection = story.context.connections[account.id]
+    slow = replace(connection, catalog=cast("Catalog", SlowCatalog(connection.catalog, story)))
+    await run_worker(replace(story.context, connections={account.id: slow}))
+    assert "Released" not in await story.facts(job.id)
+    assert len(story.bills()) == 1
 
 
 async def test_however_long_the_preparation_took_the_lease_outlasts_the_send(story: Story) -> None:

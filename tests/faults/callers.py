@@ -20,7 +20,11 @@ from tests.services import Receiver
 AT_ONCE = 6
 MOST_OPEN = 40  # accepted and not yet told of by webhook: more would only wait
 PATIENCE = 0.02  # seconds between two tries
-ROUND = 40  # of so many asks one is for a look, one for a new secret; once the endpoint is off for a while
+ROUND = 40  # of so many asks one is for a look, one for a new secret
+TURNS = {
+    4: "disabled",
+    12: "enabled",
+}  # at which of them the endpoint is turned: what is owed in between waits for it
 BATCH_EVERY = 10
 ENDPOINTS = "/v3/webhooks/endpoints"
 
@@ -113,9 +117,8 @@ class Callers:
                 continue
             self._made += 1
             number = self._made
-            if number % ROUND == 4:
-                await self._turn("disabled")
-                await self._turn("enabled")
+            if status := TURNS.get(number % ROUND):
+                await self._turn(status)
             made = await self._create(number)
             if made is not None:
                 self._accepted.append(made)

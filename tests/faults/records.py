@@ -40,7 +40,7 @@ class Call:
     at: datetime
     key: str | None
     body_sha256: str
-    retry_after: float | None = None  # seconds told with a 429, where anybody but the service knows
+    retry_after: float | None = None  # seconds it was told to wait
 
     @property
     def creates(self) -> bool:

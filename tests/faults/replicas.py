@@ -7,16 +7,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
-from sqlalchemy import select
+from sqlalchemy import func, select, union_all
 from sqlmodel import col
 
 from app.database import Database
-from app.models import Event, Job, JobStatus, is_status
+from app.models import Delivery, Event, File, Job
 from tests.faults.result import Result, merged
 from tests.faults.services import Child
 from tests.faults.world import LEASE, World, say, world
 
 BETWEEN_KILLS = (0.5, 3.0)  # seconds
+WAIT_EVERY, WAIT = 4, 3.0  # kills; seconds that HeyGen asks for then
 
 
 async def kill_replicas(
@@ -43,6 +44,9 @@ async def _round(around: World, size: int, seconds: float) -> Result:
         await replicas[lost].kill()
         replicas[lost] = await around.nursery.bear()
         kills += 1
+        if kills % WAIT_EVERY == 0:
+            wait = {"times": 1, "options": {"seconds": WAIT}}
+            await around.told("PUT", "/scenarios/rate_limited", wait)
     await around.callers.stop()
     # In real time, or nobody could say how long a take-over takes.
     await asyncio.sleep(LEASE + 2)
@@ -50,7 +54,8 @@ async def _round(around: World, size: int, seconds: float) -> Result:
     taken = await _taken_over(around.database)
     broken = await around.judge()
     _end(replicas)
-    counts = {"kills": kills, "promised": around.callers.accepted, "taken over": taken}
+    told = sum(call["retry_after"] is not None for call in await around.asked("/requests"))
+    counts = {"kills": kills, "promised": around.callers.accepted, "taken over": taken, "told to wait": told}
     longest = round(max(0.0, *overdue), 2)
     return Result(
         "replicas",
@@ -67,13 +72,14 @@ def _end(replicas: list[Child]) -> None:
 
 
 async def _watch_leases(database: Database, overdue: list[float]) -> None:
-    """Note again and again how long leases of jobs that are being submitted have been over."""
-    ended = select(col(Job.lease_until)).where(is_status(JobStatus.SUBMITTING))
+    """Note again and again how long the leases of whatever somebody works at have been over."""
+    ends = union_all(*(select(func.min(table.lease_until).label("at")) for table in (Job, Delivery, File)))
+    first = select(func.min(ends.subquery().c.at))
     while True:
         async with database.begin() as session:
-            first = await session.scalar(ended.order_by(col(Job.lease_until)).limit(1))
-        if first is not None:
-            overdue.append((datetime.now(UTC) - first).total_seconds())
+            at = await session.scalar(first)
+        if at is not None:
+            overdue.append((datetime.now(UTC) - at).total_seconds())
         await asyncio.sleep(0.1)
 
 

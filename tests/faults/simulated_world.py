@@ -214,10 +214,7 @@ class World:
         return History(
             tables=replace(tables, bound=self.bound | tables.bound),
             bills=sources.bills(self.simulator.ledger()),
-            calls=[
-                replace(call, retry_after=self.wire.waits.get(place))
-                for place, call in enumerate(sources.calls(self.simulator.requests()))
-            ],
+            calls=sources.calls(self.simulator.requests()),
             asks=self.callers.asks,
             webhooks=self.receivers.got,
             secrets=self.callers.secrets,

@@ -92,6 +92,7 @@ def calls(rows: Iterable[RequestRow | Mapping[str, Any]]) -> list[Call]:
             at=_instant(row["at"]),
             key=row["idempotency_key"],
             body_sha256=row["body_sha256"],
+            retry_after=row["retry_after"],
         )
         for row in map(_mapping, rows)
     ]

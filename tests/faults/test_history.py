@@ -347,7 +347,7 @@ def test_the_witnesses_of_other_processes_are_read_from_their_files(tmp_path: Pa
 
 def test_heygens_witness_reads_the_same_at_hand_and_over_http() -> None:
     bill = LedgerRow(1, "video", "heygen-one", "one-1", "sha", "Title", 1.0, AT)
-    call = RequestRow(1, "POST", "/v3/videos", 200, AT, "one-1", "sha")
+    call = RequestRow(1, "POST", "/v3/videos", 200, AT, "one-1", "sha", None)
     over_http = {"at": AT.isoformat()}
     assert sources.bills([bill]) == sources.bills([vars(bill) | over_http]) == list(blameless().bills)[:1]
     assert sources.calls([call]) == sources.calls([vars(call) | over_http]) == list(blameless().calls)[:1]

@@ -44,12 +44,10 @@ class HeyGenWire(httpx.AsyncBaseTransport):
     """From a replica to the simulator. A create that was written arrives even where its sender is gone by then."""
 
     def __init__(self, simulator: Simulator, turns: Turns, weather: Weather) -> None:
-        self._simulator = simulator
         self._inner = httpx.ASGITransport(simulator.app)
         self._turns = turns
         self._weather = weather
         self._turn = asyncio.Lock()
-        self.waits: dict[int, float] = {}  # seconds told with a 429, by the request's place in HeyGen's log
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         assert not transaction_open.get(), "a transaction is open across a network call"
@@ -106,8 +104,6 @@ class HeyGenWire(httpx.AsyncBaseTransport):
             try:
                 answer = await self._inner.handle_async_request(request)
                 content = await answer.aread()
-                if answer.status_code == 429:
-                    self.waits[len(self._simulator.requests()) - 1] = float(answer.headers["Retry-After"])
                 # Files are read in threads: whoever else is awake comes to rest first, however long that took.
                 while self._turns.awake() > 1 and not self._turns.patient:  # noqa: ASYNC110 -- there is no event for that
                     await asyncio.sleep(0)

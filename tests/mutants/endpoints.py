@@ -102,6 +102,13 @@ ENDPOINTS_MUTANTS = (
         f"{ENDPOINTS}::test_an_endpoint_that_is_gone_is_disabled_and_what_it_is_owed_is_held",
     ),
     without(
+        "an old address disables its endpoint",
+        RECEIVERS_PY,
+        ", col(Endpoint.url) == endpoint.url\n",
+        ",\n",
+        f"{ENDPOINTS}::test_what_an_address_answered_counts_for_nothing_once_there_is_another",
+    ),
+    without(
         "what was held is never sent",
         ENDPOINTS_PY,
         "        dead | col(Delivery.due_at).is_(None),\n",

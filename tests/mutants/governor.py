@@ -149,6 +149,20 @@ GOVERNOR_MUTANTS = (
         f"{GOVERNOR}::test_a_second_429_never_opens_the_gate_sooner",
     ),
     without(
+        "an account without credit is tried with all its slots",
+        GOVERNOR_PY,
+        " or (account.on_trial and await _is_sending(session, account_id)):",
+        ":",
+        f"{SUBMIT}::test_where_no_balance_is_seen_creates_go_one_by_one_until_one_is_accepted",
+    ),
+    without(
+        "an account stays on trial",
+        GOVERNOR_PY,
+        "    account.on_trial = False\n",
+        "",
+        f"{SUBMIT}::test_where_no_balance_is_seen_creates_go_one_by_one_until_one_is_accepted",
+    ),
+    without(
         "a probe ends an operator's pause",
         GOVERNOR_PY,
         "col(Account.paused_reason) == only if only is not None else true()",

@@ -221,6 +221,13 @@ PREPARATION_MUTANTS = (
         f"{PREPARATION}::test_a_file_that_takes_longer_than_a_lease_is_sent_by_the_worker_that_began",
     ),
     without(
+        "long look-ups lose their job",
+        SUBMIT_PY,
+        "        if ctx.clock.now() >= renew_at:\n",
+        "        if False:\n",
+        f"{PREPARATION}::test_look_ups_that_take_longer_than_a_lease_are_made_by_the_worker_that_began",
+    ),
+    without(
         "the gate is looked at only before the preparation",
         SUBMIT_PY,
         "if fact is None and shut_until is not None:",

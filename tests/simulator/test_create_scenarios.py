@@ -25,6 +25,16 @@ async def test_unauthorized_refuses_a_good_key(api: Api, simulator: Simulator) -
     assert (await api.call("GET", "/v3/users/me")).status_code == 200
 
 
+@shows("subscription")
+async def test_an_account_with_a_plan_shows_no_balance(api: Api, simulator: Simulator) -> None:
+    simulator.set_scenario("subscription", times=1)
+    accounts = [await api.data("/v3/users/me") for _ in range(2)]
+    assert [(it["billing_type"], bool(it["wallet"]), bool(it["subscription"])) for it in accounts] == [
+        ("subscription", False, True),
+        ("wallet", True, False),
+    ]
+
+
 @shows("outage")
 async def test_an_outage_answers_every_call_503_until_it_is_over(api: Api, simulator: Simulator) -> None:
     simulator.set_scenario("outage")
@@ -54,6 +64,7 @@ async def test_rate_limited_creates_carry_whole_seconds_and_make_nothing(
     assert refused.json()["error"]["code"] == "rate_limit_exceeded"
     assert bills(simulator) == 0
     assert (await api.create_video()).status_code == 200
+    assert [(row.status, row.retry_after) for row in simulator.requests()] == [(429, 17), (200, None)]
 
 
 @shows("rate_limited")

@@ -11,6 +11,7 @@ from sqlalchemy import select, text, update
 from app.models import Delivery, DeliveryStatus, Job, JobStatus
 from app.worker import deliver, expire, poll, submit, unsure
 from tests.services import Receiver
+from tests.webhooks.loopback import loopback, ok
 from tests.worker.conftest import Bench
 from tests.worker.test_poll import forge
 
@@ -141,7 +142,30 @@ async def test_two_who_claim_at_once_do_not_take_more_places_than_a_tenant_may_h
     under_way = deliver.UnderWay(Counter({bench.tenant.id: deliver.AT_ONCE_A_TENANT - 1}))
     claimed = await asyncio.gather(*(deliver.claim(bench.context, under_way) for _ in range(2)))
     assert [it is not None for it in claimed].count(True) == 1
-    assert under_way.busy_tenants() == [bench.tenant.id]
+    assert under_way.tenants == {bench.tenant.id: deliver.AT_ONCE_A_TENANT}
+
+
+async def test_who_hangs_has_one_place_until_it_is_faster(bench: Bench) -> None:
+    waits = [deliver.SLOW, timedelta()]
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        bench.clock.advance(waits.pop(0))
+        await ok()(writer)
+
+    async def claim() -> deliver.Due:
+        claimed = await deliver.claim(bench.context, under_way)
+        assert claimed is not None
+        return claimed
+
+    under_way = deliver.UnderWay()
+    async with loopback(answer) as hook:
+        for job in await bench.queue(4, callback_url=f"http://127.0.0.1:{hook.port}/"):
+            await bench.cancel(job.id)
+        await deliver.deliver(bench.context, await claim(), under_way)
+        only = await claim()
+        assert await deliver.claim(bench.context, under_way) is None
+        await deliver.deliver(bench.context, only, under_way)
+        assert [await claim() for _ in range(2)]
 
 
 async def test_a_receiver_that_never_answers_well_is_given_up_after_ten_attempts(

@@ -256,14 +256,20 @@ async def test_hundreds_of_running_videos_are_one_question(bench: Bench, account
     assert reads(bench) == 0
 
 
-async def test_a_bulk_question_that_heygen_refuses_hides_no_video_that_is_done(bench: Bench) -> None:
+@pytest.mark.parametrize(
+    ("scenario", "options"),
+    [("unknown_code", {"code": "invalid_parameter", "status": 400.0}), ("outage", {})],
+    ids=["refused", "failed"],
+)
+async def test_a_bulk_question_that_heygen_dislikes_hides_no_video_that_is_done(
+    bench: Bench, scenario: str, options: dict[str, Any]
+) -> None:
     bench.simulator.set_scenario("callbacks_lost")
-    refused: dict[str, Any] = {"code": "invalid_parameter", "status": 400.0, "path": "/v3/videos/statuses"}
-    bench.simulator.set_scenario("unknown_code", method="GET", **refused)
+    bench.simulator.set_scenario(scenario, method="GET", path="/v3/videos/statuses", **options)
     await bench.queue(script="[[stuck]] Hello.")
     await bench.queue()
     await bench.work()
     await bench.pass_time(1800, step=100)
     stuck, done = await bench.jobs()
     assert (stuck.status, done.status) == (JobStatus.PROCESSING, JobStatus.COMPLETED)
-    assert reads(bench) <= 12, "what is asked singly is asked at the pace of any question"
+    assert reads(bench) <= 14, "what is asked singly is asked at the pace of any question"

@@ -200,6 +200,22 @@ async def test_trouble_of_the_account_pauses_it_and_fails_no_job(
     assert bench.renders() == 3
 
 
+async def test_where_no_balance_is_seen_creates_go_one_by_one_until_one_is_accepted(bench: Bench) -> None:
+    bench.simulator.set_scenario("subscription")
+    bench.simulator.set_scenario("insufficient_credit", times=2)
+    await bench.queue(4)
+    await bench.work()
+    for calls in (2, 3):
+        bench.clock.advance(timedelta(minutes=5))
+        await expire.probe(bench.context)
+        first = await submit.claim(bench.context)
+        assert first is not None
+        assert await submit.claim(bench.context) is None
+        await submit.submit(bench.context, first)
+        assert bench.calls("POST", "/v3/videos") == calls
+    assert [await submit.claim(bench.context) is not None for _ in range(3)] == [True] * 3
+
+
 async def test_what_heygen_refuses_fails_with_heygens_words_and_is_not_sent_again(bench: Bench) -> None:
     await bench.queue(body={"type": "avatar", "avatar_id": "0" * 32, "voice_id": "x", "script": "Hi."})
     await bench.settle()
