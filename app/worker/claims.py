@@ -20,10 +20,10 @@ class LeaseOver(Exception):
     """Another worker has taken the row over."""
 
 
-def served(ctx: Context) -> ColumnElement[bool]:
+def served(account_ids: Iterable[str]) -> ColumnElement[bool]:
     """The jobs of accounts that this process has a key for."""
     # Not the bare column: SQLite would then look up by account, and read every job that the account ever had.
-    return (col(Job.account_id) + "").in_(list(ctx.connections))
+    return (col(Job.account_id) + "").in_(list(account_ids))
 
 
 def hinted(job: Job) -> bool:
@@ -56,7 +56,7 @@ async def take_due(
     free = col(Job.lease_until).is_(None) | (col(Job.lease_until) <= now)
     due = (
         select(col(Job.id))
-        .where(*conditions, served(ctx), col(Job.due_at) <= before, free)
+        .where(*conditions, served(ctx.connections), col(Job.due_at) <= before, free)
         # Many are due at one instant where their account was shut: the first come goes first, on any database.
         .order_by(col(Job.due_at), col(Job.id))
         .limit(limit)

@@ -5,12 +5,24 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, false, literal, or_, select, union_all
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    CompoundSelect,
+    bindparam,
+    false,
+    literal,
+    or_,
+    select,
+    union_all,
+)
 from sqlalchemy.orm import Mapped
 from sqlmodel import col
+from sqlmodel.sql.sqltypes import UTCDateTime
 
 from app.context import Context
 from app.database import DatabaseAway
@@ -161,11 +173,19 @@ async def _pulse(ctx: Context, stopping: asyncio.Event) -> None:
 
 async def due_lanes(ctx: Context) -> list[str]:
     """The lanes that have work due now: one statement, one index probe a lane."""
-    now = ctx.clock.now()
-    free = (col(Job.lease_until).is_(None) | (col(Job.lease_until) <= now), served(ctx))
+    question = _question(tuple(ctx.connections))
+    async with ctx.database.begin() as session:
+        return list((await session.execute(question, {"now": ctx.clock.now()})).scalars())
+
+
+@lru_cache(maxsize=8)
+def _question(account_ids: tuple[str, ...]) -> CompoundSelect[str]:
+    """Which lanes have work at `now`. It is long, and asked twice a second: made once for the accounts there are."""
+    now = bindparam("now", type_=UTCDateTime())
+    free = (col(Job.lease_until).is_(None) | (col(Job.lease_until) <= now), served(account_ids))
     unfinished = (col(Job.finished_at).is_(None), col(Job.rendered_at).is_(None))
     questions = {
-        "submit": or_(false(), *(_queued(account_id, now) for account_id in ctx.connections)),
+        "submit": or_(false(), *(_queued(account_id, now) for account_id in account_ids)),
         "unsure": _due(col(Job.due_at), now, is_status(JobStatus.UNSURE), *free),
         "poll": _due(col(Job.due_at), now, is_status(JobStatus.PROCESSING), *free),
         "tidy": _due(col(Job.due_at), now, col(Job.finished_at).isnot(None), *free),
@@ -174,22 +194,22 @@ async def due_lanes(ctx: Context) -> list[str]:
         "sweep": or_(
             _due(col(Job.deadline_at), now, *unfinished),
             _due(col(Job.lease_until), now, is_status(JobStatus.SUBMITTING)),
-            _due(col(Account.probe_at), now, col(Account.id).in_(list(ctx.connections))),
+            _due(col(Account.probe_at), now, col(Account.id).in_(account_ids)),
         ),
     }
-    asked = union_all(*(select(literal(name)).where(question) for name, question in questions.items()))
-    async with ctx.database.begin() as session:
-        return list((await session.execute(asked)).scalars())
+    return union_all(*(select(literal(name)).where(question) for name, question in questions.items()))
 
 
-def _due(instant: Mapped[Any], now: datetime, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+def _due(
+    instant: Mapped[Any], now: BindParameter[datetime], *conditions: ColumnElement[bool]
+) -> ColumnElement[bool]:
     """Whether there is a row whose instant has come."""
     # Asked for in the order of its index, not by EXISTS: for any one of many PostgreSQL would read the whole table.
     first = select(instant).where(*conditions, instant <= now).order_by(instant).limit(1)
     return first.scalar_subquery().isnot(None)
 
 
-def _queued(account_id: str, now: datetime) -> ColumnElement[bool]:
+def _queued(account_id: str, now: BindParameter[datetime]) -> ColumnElement[bool]:
     """Whether the account has a job that may be sent now: one that is ready, or one whose delay is over."""
     waiting = (
         col(Job.account_id) == account_id,

@@ -65,6 +65,7 @@ class Stage:
     slots: int = SLOTS
     _context: Context | None = None
     _process: AsyncExitStack = field(default_factory=AsyncExitStack)
+    _sweeps_every: float = 0
     _bills: int = 0
     _calls: int = 0
 
@@ -88,6 +89,8 @@ class Stage:
     async def start(self, account: Account, shots: Sequence[Shot]) -> None:
         """The first process, with these faults before it."""
         self.armed = Armed(shots, self._strike)
+        # Where it is the sweeps that are struck they come with each step, not every half a minute.
+        self._sweeps_every = 0 if any(shot.point.startswith(("sweep.", "reap.")) for shot in shots) else 30
         self._account_id = account.id
         await self._be_born()
 
@@ -154,7 +157,7 @@ class Stage:
         while True:
             await self.survive()
             try:
-                await run_worker(self.context, sweeps_every=0)
+                await run_worker(self.context, sweeps_every=self._sweeps_every)
             except BaseException as error:  # noqa: BLE001 -- `survive` raises what is no fault of ours
                 await self.survive(error)
             else:
