@@ -175,7 +175,7 @@ async def _connect(
         if not connections:
             raise
         meaning = "The accounts with stored keys go on; this one is asked again."
-        log.error("account_unknown", reason=str(error), meaning=meaning)  # noqa: TRY400
+        log.error("account_unknown", reason=str(error), meaning=meaning)  # noqa: TRY400 -- its words tell all
         upstream = None
     if upstream is not None:
         await connections.join(upstream, settings.heygen_concurrency)

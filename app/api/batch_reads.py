@@ -23,7 +23,7 @@ MOST_ITEMS = 100
 MOST_ENTRIES = 5_000  # of one answer: half a megabyte, made in a third of a second
 
 # SQLModel types an attribute as what a row holds there.
-TOLD = defer(Job.request_encrypted, raiseload=True)  # type: ignore[arg-type]
+TOLD = defer(Job.request_encrypted, raiseload=True)  # type: ignore[arg-type]  # SQLModel types the value
 """What an entry tells, without the request of its job, which is many times as large."""
 
 

@@ -118,7 +118,7 @@ class RequestContext:
             except ClientDisconnect:
                 pass  # it hung up while we read: no error of ours, and nobody to answer
             except Exception as error:  # noqa: BLE001 - the last net; logged with its stack
-                log.error("request_crashed", error=type(error).__qualname__, stack=stack_of(error))  # noqa: TRY400
+                log.error("request_crashed", error=type(error).__qualname__, stack=stack_of(error))  # noqa: TRY400 -- no message
                 if status is None:
                     await answer_error(InternalError(), scope, receive, send_named)
                 # Else the answer stays unfinished, and the server closes the connection: the client notices.

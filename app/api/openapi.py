@@ -108,7 +108,7 @@ def install_openapi(app: FastAPI) -> None:
             app.openapi_schema = _document(app)
         return app.openapi_schema
 
-    app.openapi = document  # type: ignore[method-assign]
+    app.openapi = document  # type: ignore[method-assign]  # as FastAPI documents
 
 
 def _creates(media_type: str, schema: Mapping[str, Any]) -> dict[str, Any]:

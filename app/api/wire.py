@@ -28,7 +28,7 @@ class Wire(H11Protocol):
     _refused = False
     _timer: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # what TCP has
         """Begin to wait for a head."""
         super().connection_made(transport)
         self._await_head()

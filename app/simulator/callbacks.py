@@ -138,7 +138,7 @@ class Callbacks:
         again_at = now + min(FIRST_GAP * 3.0 ** (attempts - 1), LARGEST_GAP)
         over = delivered or again_at > row["first_due_at"] + GIVE_UP_AFTER
         self._store.write(
-            f"UPDATE {table} SET attempts = ?, delivered_at = ?, due_at = ? WHERE id = ?",  # noqa: S608
+            f"UPDATE {table} SET attempts = ?, delivered_at = ?, due_at = ? WHERE id = ?",  # noqa: S608 -- of constants
             attempts,
             now if delivered else None,
             None if over else again_at,

@@ -104,7 +104,7 @@ class Record:
         unfinished = 0.0
         for table in ("videos", "looks"):
             # Two queries, so that each is a range of the index on finish_at.
-            count = f"SELECT count(*) FROM {table} WHERE deleted = 0 AND finish_at"  # noqa: S608
+            count = f"SELECT count(*) FROM {table} WHERE deleted = 0 AND finish_at"  # noqa: S608 -- of constants
             unfinished += self._store.number(f"{count} > ?", now) + self._store.number(f"{count} IS NULL")
         late_films = "SELECT count(*) FROM videos WHERE filming = 1 AND deleted = 0 AND finish_at <= ?"
         return int(unfinished + self._store.number(late_films, now))

@@ -18,7 +18,7 @@ from app.simulator.gate import TRANSPORT
 class CuttableProtocol(H11Protocol):
     """Lets a request reach its own connection, to end it without an answer."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # what TCP has
         super().connection_made(transport)
         self.app_state = {**self.app_state, TRANSPORT: transport}
 

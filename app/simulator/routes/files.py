@@ -44,21 +44,21 @@ def _video(world: World, video_id: str, name: str) -> Response | None:
     return _file(Path(row["film"]))
 
 
-def _look(world: World, look_id: str, name: str) -> Response | None:  # noqa: ARG001
+def _look(world: World, look_id: str, name: str) -> Response | None:  # noqa: ARG001 -- one signature
     row = world.store.one("SELECT photo FROM looks WHERE id = ? AND deleted = 0", look_id)
     return Response(thumbnail(Path(row["photo"])), media_type="image/jpeg") if row else None
 
 
-def _asset(world: World, asset_id: str, name: str) -> Response | None:  # noqa: ARG001
+def _asset(world: World, asset_id: str, name: str) -> Response | None:  # noqa: ARG001 -- one signature
     row = world.store.one("SELECT path FROM assets WHERE id = ? AND deleted = 0", asset_id)
     return _file(Path(row["path"])) if row else None
 
 
-def _speech(world: World, speech_id: str, name: str) -> Response | None:  # noqa: ARG001
+def _speech(world: World, speech_id: str, name: str) -> Response | None:  # noqa: ARG001 -- one signature
     return _file(world.sources.folder / f"{speech_id}.wav") if speech_id.isalnum() else None
 
 
-def _nothing(world: World, owner_id: str, name: str) -> Response | None:  # noqa: ARG001
+def _nothing(world: World, owner_id: str, name: str) -> Response | None:  # noqa: ARG001 -- one signature
     return None
 
 
