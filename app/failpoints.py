@@ -7,6 +7,8 @@ Failpoint = Callable[[str], Awaitable[None]]
 NAMES = frozenset(
     {
         "accept.stored",
+        "paid.held",
+        "paid.called",
         "callback.stored",
         "submit.claimed",
         "submit.uploaded",

@@ -99,6 +99,7 @@ async def pay_once(
         return replayed
     attempt = Attempt(_key(caller, once, body_hash))
     async with _alone(ctx, caller, once, attempt):
+        await ctx.failpoint("paid.held")
         # Whoever was under way a moment ago may have come to its end.
         replayed = await once.replay(ctx, caller, body_hash)
         if replayed is not None:
@@ -107,6 +108,7 @@ async def pay_once(
         try:
             with paying():
                 found = await call(attempt)
+            await ctx.failpoint("paid.called")
             answer = await idempotency.create(ctx, caller, once, body_hash, partial(keep, found))
         except DatabaseAway as error:
             if not attempt.unsettled:

@@ -18,7 +18,7 @@ OVERLAP = timedelta(hours=24)
 class Bill:
     """A line of HeyGen's ledger: this key made, and was billed for, this video or look."""
 
-    kind: str  # video | look
+    kind: str  # video | look | speech
     heygen_id: str
     key: str | None
     body_sha256: str

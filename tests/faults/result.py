@@ -11,7 +11,7 @@ ZEROS = {
         *("one client key", "client key bound", "one request stored", "refused, yet"),
     ),
     "doubled renders": (
-        *("two renders", "one render on two", "one key with", "new key after"),
+        *("two renders", "one render on two", "one key with", "new key after", "paid call"),
         *("key sent", "one HeyGen id"),
     ),
     "orphaned renders": ("render of no", "render orphaned", "job holds", "completed without", "billed, yet"),

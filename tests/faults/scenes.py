@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 from uuid_utils.compat import uuid7
 
+from app.api.paid_calls import gone_after
 from app.models import Asset, Tenant
 from app.tenancy import create_key, create_tenant
 from tests.api.callers import PHOTO
@@ -20,8 +21,9 @@ from tests.faults.records import Ask, Secret
 from tests.faults.stage import SLOTS, Stage
 from tests.services import TLS
 
-SCENES = ("plain", "look", "canceled", "deleted", "doubtful", "found", "lost", "late", "batch")
+SCENES = ("speech", "plain", "look", "canceled", "deleted", "doubtful", "found", "lost", "late", "batch")
 VIDEO = {"type": "avatar", "avatar_id": LOOK, "voice_id": VOICE, "script": "Hello."}
+SPEECH = {"text": "Hello.", "voice_id": VOICE}
 SCRIPTS = {
     "doubtful": "[[drop_after_accept]] Hello.",  # billed, and the answer is lost
     # Billed, called back about, and only then the answer is lost.
@@ -29,6 +31,8 @@ SCRIPTS = {
     "lost": "[[unavailable_before_accept: 99]] Hello.",  # never billed, and never a clear answer
 }
 NEEDED = {
+    "paid.held": "speech",
+    "paid.called": "speech",
     "submit.uploaded": "look",
     "submit.prepared": "look",
     "unsure.claimed": "doubtful",
@@ -130,6 +134,8 @@ class Caller:
 
     async def begin(self, scene: str) -> list[str]:
         """Ask for what the scene is about; the jobs' ids."""
+        if scene == "speech":
+            return await self._speech()
         if scene == "look":
             look_id = await self._look()
             return await self._ask("/v3/videos", VIDEO | {"avatar_id": look_id})
@@ -168,6 +174,21 @@ class Caller:
         made_id = str(made.get("batch_id") or made["video_id"])
         self._stage.asks.append(replace(ask, outcome="accepted", job_id=made_id, items=items))
         return list(items) or [made_id]
+
+    async def _speech(self) -> list[str]:
+        """Speech, asked for until it is had or its key is used up; no job stands for it."""
+        headers = {"Idempotency-Key": uuid7().hex}
+        while True:
+            answer = await self._api.post("/v3/voices/speech", json=SPEECH, headers=headers)
+            await self._stage.survive()
+            if answer.status_code == 200:
+                break
+            if answer.status_code == 409:
+                if answer.json()["error"]["code"] == "outcome_unknown":
+                    break
+                # Whoever was at it has died.
+                self._stage.clock.advance(gone_after(self._stage.context))
+        return []
 
     async def _look(self) -> str:
         """A look of a photo that HeyGen has not got yet."""
