@@ -83,7 +83,7 @@ def list_accounts() -> None:
                     str(used),
                     limit,
                     until,
-                    account.paused_reason or "",
+                    account.paused_reason or ("on trial" if account.on_trial else ""),
                     account.base_url,
                 )
         return table

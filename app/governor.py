@@ -43,7 +43,9 @@ async def next_job(session: AsyncSession, account_id: str, now: datetime) -> str
     first. The tenant's turn is counted as taken.
     """
     account = await lock(session, account_id)
-    if shut_until(account, now) is not None or (account.on_trial and await _is_sending(session, account_id)):
+    if shut_until(account, now) is not None:
+        return None
+    if account.on_trial and await _is_submitting(session, account_id, now):
         return None
     held = await _slots(session, account_id)
     if sum(held.values()) >= account.limit_now:
@@ -89,10 +91,12 @@ async def _slots(session: AsyncSession, account_id: str) -> dict[str, int]:
     return {row[0]: row[1] for row in counted}
 
 
-async def _is_sending(session: AsyncSession, account_id: str) -> bool:
-    """Whether a job of the account is on its way to HeyGen."""
-    sent = select(col(Job.id)).where(is_status(JobStatus.SUBMITTING), col(Job.account_id) == account_id)
-    return await session.scalar(sent.limit(1)) is not None
+async def _is_submitting(session: AsyncSession, account_id: str, now: datetime) -> bool:
+    """Whether somebody sends a job of the account to HeyGen, or prepares it. A lease that is over is nobody's."""
+    # Not the bare column: SQLite would look up by account, and read every job that the account ever had.
+    ours = (col(Job.account_id) + "") == account_id
+    held = select(col(Job.id)).where(is_status(JobStatus.SUBMITTING), col(Job.lease_until) > now, ours)
+    return await session.scalar(held.limit(1)) is not None
 
 
 async def _end_delays(session: AsyncSession, account_id: str, now: datetime) -> None:

@@ -3,8 +3,9 @@
 import asyncio
 import json
 import re
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
 import httpx
@@ -134,6 +135,10 @@ async def test_an_account_that_is_paused_sends_nothing_until_it_is_resumed(tmp_p
         await eventually(made, greenroom)
         told = await refusal(1, tmp_path, "accounts", "pause", "nobody", **here)
         assert "there is no account 'nobody'" in told
+        with closing(sqlite3.connect(here["DATABASE_URL"].removeprefix("sqlite:///"))) as tables, tables:
+            tables.execute("UPDATE accounts SET on_trial = 1")
+        listed, _ = await said_by(tmp_path, "accounts", "list", **here)
+        assert "on trial" in listed
 
 
 async def test_accounts_are_added_with_their_keys_and_tenants_pinned_to_them(tmp_path: Path) -> None:

@@ -35,7 +35,6 @@ REGISTRY = {
     for scenario in (
         # Any API call. Magic text cannot reach these, except rate_limited.
         Scenario("unauthorized", "Every call is answered 401.", CALLS),
-        Scenario("subscription", "The account has a plan, and shows no balance."),
         Scenario("outage", "Every call is answered 503 without body, or dropped.", {"drop": False, **CALLS}),
         Scenario(
             "rate_limited",
@@ -43,6 +42,8 @@ REGISTRY = {
             {"seconds": 5.0, "count": 1.0, **KINDS, **CALLS, "method": "POST"},
             "seconds",
         ),
+        # The account.
+        Scenario("subscription", "It has a plan, and shows no balance."),
         # Creates, before anything is made.
         Scenario("slow_create", "A create takes long, then succeeds.", {"seconds": 31.0, **KINDS}, "seconds"),
         Scenario(

@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS requests (
 
 CREATE TABLE IF NOT EXISTS waits (
     seq INTEGER PRIMARY KEY,      -- the request's
-    seconds REAL NOT NULL         -- what it was told to wait, with a 429
+    seconds REAL NOT NULL         -- what it was told to wait
 );
 
 CREATE TABLE IF NOT EXISTS ledger (

@@ -24,8 +24,10 @@ log = structlog.get_logger(__name__)
 LEASE = timedelta(seconds=60)  # an attempt takes 15 s at most
 AT_ONCE_A_TENANT = 8
 AT_ONCE_AN_ENDPOINT = 4
-SLOW = timedelta(seconds=3)
-"""Who takes so long for an answer has one place, until it is faster: tenants that hang must not take all there are."""
+HANGS = timedelta(seconds=3)
+"""Who takes so long to fail has one place from then on, until it takes an event well."""
+HANGING_AT_ONCE = 16
+"""Those have so many places together."""
 MOST_SECRETS = 10
 """So many live secrets sign at most, the newest ones."""
 
@@ -54,7 +56,7 @@ class UnderWay:
 
     tenants: Counter[str] = field(default_factory=Counter)
     lines: Counter[tuple[str, str]] = field(default_factory=Counter)  # by tenant and target
-    slow: set[tuple[str, str]] = field(default_factory=set)  # lines whose last attempt was
+    hanging: set[tuple[str, str]] = field(default_factory=set)  # lines
     claiming: asyncio.Lock = field(
         default_factory=asyncio.Lock
     )  # held from the count to the place that is taken
@@ -64,17 +66,25 @@ class UnderWay:
         self.tenants[delivery.tenant_id] += 1
         self.lines[delivery.tenant_id, delivery.target] += 1
 
-    def end(self, delivery: Delivery, took: timedelta) -> None:
-        """Give it back after so long; who has none is forgotten."""
+    def end(self, delivery: Delivery) -> None:
+        """Give it back; the counts of who has none are forgotten."""
         line = delivery.tenant_id, delivery.target
-        change = self.slow.add if took >= SLOW else self.slow.discard
-        change(line)
         self.tenants -= Counter([delivery.tenant_id])
         self.lines -= Counter([line])
 
+    def learn(self, delivery: Delivery, took: timedelta, *, went_well: bool) -> None:
+        """How an attempt went."""
+        line = delivery.tenant_id, delivery.target
+        if went_well:
+            self.hanging.discard(line)
+        elif took >= HANGS:
+            self.hanging.add(line)
+
     def free(self) -> tuple[ColumnElement[bool], ...]:
         """What holds of deliveries that may have a place."""
-        busy = [line for line, count in self.lines.items() if count >= self._most(line)]
+        busy = {line for line, count in self.lines.items() if count >= self._most(line)}
+        if sum(self.lines[line] for line in self.hanging) >= HANGING_AT_ONCE:
+            busy |= self.hanging
         endpoints = [target for _, target in busy if target != CALLBACK]
         callbacks = [tenant for tenant, target in busy if target == CALLBACK]
         tenants = [name for name, count in self.tenants.items() if count >= AT_ONCE_A_TENANT]
@@ -85,7 +95,7 @@ class UnderWay:
         )
 
     def _most(self, line: tuple[str, str]) -> int:
-        if line in self.slow:
+        if line in self.hanging:
             return 1
         return AT_ONCE_A_TENANT if line[1] == CALLBACK else AT_ONCE_AN_ENDPOINT
 
@@ -161,7 +171,7 @@ async def deliver(ctx: Context, due: Due, under_way: UnderWay) -> None:
     delivery, answer, reason, began = due.delivery, None, None, ctx.clock.now()
     if delivery.lease_until is None or delivery.lease_until <= ctx.clock.now():
         # This process slept through its lease: what it knows of the endpoint and its secrets is old.
-        under_way.end(delivery, timedelta())
+        under_way.end(delivery)
         return
     try:
         answer = await _post(ctx, due)
@@ -172,9 +182,10 @@ async def deliver(ctx: Context, due: Due, under_way: UnderWay) -> None:
         log.exception("attempt_crashed", delivery_id=delivery.id)
         reason = "internal"
     finally:
-        under_way.end(delivery, ctx.clock.now() - began)
-    await ctx.failpoint("deliver.posted")
+        under_way.end(delivery)
     status = answer.status if answer is not None else None
+    under_way.learn(delivery, ctx.clock.now() - began, went_well=_is_success(status))
+    await ctx.failpoint("deliver.posted")
     async with ctx.database.begin() as session:
         await session.execute(
             update(Attempt)
@@ -182,13 +193,17 @@ async def deliver(ctx: Context, due: Due, under_way: UnderWay) -> None:
             .values(
                 ended_at=ctx.clock.now(),
                 http_status=status,
-                reason=reason or (None if status is not None and 200 <= status < 300 else f"http_{status}"),
+                reason=reason or (None if _is_success(status) else f"http_{status}"),
                 answer=answer.body if answer is not None else None,
             )
         )
         await _settle(ctx, session, due, status)
     await ctx.failpoint("deliver.recorded")
     ctx.wake.hint("deliver")
+
+
+def _is_success(status: int | None) -> bool:
+    return status is not None and 200 <= status < 300
 
 
 async def _post(ctx: Context, due: Due) -> destination.Answer:
@@ -203,7 +218,7 @@ async def _settle(ctx: Context, session: AsyncSession, due: Due, status: int | N
     delivery, endpoint, now = due.delivery, due.endpoint, ctx.clock.now()
     failures = delivery.attempts - delivery.attempts_before
     again_at = schedule.next_attempt(failures, now, ctx.random.uniform(-1, 1))
-    if status is not None and 200 <= status < 300:
+    if _is_success(status):
         outcome, due_at, over = DeliveryStatus.DELIVERED, None, True
         if endpoint is not None:
             await receivers.went_well(session, endpoint)

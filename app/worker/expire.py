@@ -155,9 +155,10 @@ async def _probe(ctx: Context, account: Account) -> None:
     if balance is not None and balance <= 0:
         return
     # Where HeyGen shows no balance, the next create is the probe: refused again, it pauses again.
+    on_trial = balance is None
     async with ctx.database.begin() as session:
-        await governor.resume(session, account.id, account.paused_reason, on_trial=balance is None)
-    log.warning("account_resumed", account_id=account.id, was=account.paused_reason)
+        await governor.resume(session, account.id, account.paused_reason, on_trial=on_trial)
+    log.warning("account_resumed", account_id=account.id, was=account.paused_reason, on_trial=on_trial)
     ctx.wake.hint("submit")
 
 

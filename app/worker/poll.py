@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -123,10 +123,11 @@ async def _sort_out(ctx: Context, connection: Connection, jobs: list[Job]) -> tu
         words = await connection.heygen.video_statuses(list(bulk))
     except HeyGenError as error:
         await gates.heed(ctx, next(iter(bulk.values())).account_id, error)
-        if await _dislikes(ctx, connection, list(bulk), error):
+        if _is_about_the_question(error):
             # One id that HeyGen dislikes must not hide the others; singly they are asked no more often.
             return jobs, []
-        return single, list(bulk.values())
+        some = await _some(ctx, connection, list(bulk.values()), error)
+        return single + some, [job for job in bulk.values() if job not in some]
     # An id that the answer leaves out is read singly: it may be gone.
     running = [
         job for heygen_id, job in bulk.items() if video_state(words.get(heygen_id, "not_found")) == "running"
@@ -134,21 +135,25 @@ async def _sort_out(ctx: Context, connection: Connection, jobs: list[Job]) -> tu
     return single + [job for job in bulk.values() if job not in running], running
 
 
-async def _dislikes(
-    ctx: Context, connection: Connection, heygen_ids: Sequence[str], error: HeyGenError
-) -> bool:
-    """Whether it is the question that HeyGen failed at, and not HeyGen that fails: it answers about one of the ids."""
-    if isinstance(error, RateLimited | AccountBlocked):
-        return False
-    if isinstance(error, Refused):
-        return True
-    if len(heygen_ids) == 1 or not isinstance(error, NoAnswer):
-        return False
-    try:
-        await connection.heygen.get_video(ctx.random.choice(heygen_ids))
-    except HeyGenError:
-        return False
-    return True
+def _is_about_the_question(error: HeyGenError) -> bool:
+    return isinstance(error, Refused) and not isinstance(error, RateLimited | AccountBlocked)
+
+
+async def _some(ctx: Context, connection: Connection, jobs: list[Job], error: HeyGenError) -> list[Job]:
+    """A few to be read singly, where HeyGen failed at their question and does answer about one of them.
+
+    Not all of them: it may have been an outage that is just over.
+    """
+    if not isinstance(error, NoAnswer):
+        return []
+    some = ctx.random.sample(jobs, min(AT_ONCE, len(jobs)))
+    if len(some) > 1:
+        try:
+            await connection.heygen.get_video(some[0].heygen_id or "")
+        except HeyGenError as met:
+            await gates.heed(ctx, some[0].account_id, met)
+            return some if _is_about_the_question(met) else []
+    return some
 
 
 async def _give_back(ctx: Context, running: list[Job]) -> None:

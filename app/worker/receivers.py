@@ -56,8 +56,8 @@ async def went_well(session: AsyncSession, endpoint: Endpoint) -> None:
 async def failed(session: AsyncSession, endpoint: Endpoint, status: int | None, now: datetime) -> bool:
     """An attempt failed, with this status if there was an answer; False where what is owed is held now.
 
-    That is so where the endpoint is disabled; and for a moment where its address was changed meanwhile, as what the old
-    one said counts for nothing.
+    That is so where the endpoint is disabled; and until the next sweep where its address was changed meanwhile, as what
+    the old one said counts for nothing.
     """
     since = await session.scalar(
         update(Endpoint)

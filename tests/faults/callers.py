@@ -21,10 +21,8 @@ AT_ONCE = 6
 MOST_OPEN = 40  # accepted and not yet told of by webhook: more would only wait
 PATIENCE = 0.02  # seconds between two tries
 ROUND = 40  # of so many asks one is for a look, one for a new secret
-TURNS = {
-    4: "disabled",
-    12: "enabled",
-}  # at which of them the endpoint is turned: what is owed in between waits for it
+# At which of them the endpoint is turned: what is owed in between waits for it.
+TURNS = {4: "disabled", 12: "enabled"}
 BATCH_EVERY = 10
 ENDPOINTS = "/v3/webhooks/endpoints"
 

@@ -25,7 +25,7 @@ from tests.faults.result import Result
 from tests.faults.rounds import Harness
 
 OWN = {
-    "events": "job_id number id",
+    "events": "job_id number batch_id id",
     "submissions": "job_id n send",
     "callbacks": "job_id received_at",
     "files": "job_id variant",

@@ -188,6 +188,11 @@ def _limits(history: History) -> Iterator[str]:
         until = call.at + timedelta(seconds=call.retry_after)
         # What was written down before that is under way, and may still arrive.
         early = [send.key for send in sends if known + fuzz < send.sent_at < until - fuzz]
+        if history.longest_read is not None:
+            # Of calls that create nothing HeyGen alone tells, and when they came: a while after they were begun.
+            others = [it for it in history.calls if not it.creates]
+            since = known + fuzz + history.longest_read
+            early += [f"{it.method} {it.path}" for it in others if since < it.at < until - fuzz]
         if early:
             yield f"called before Retry-After: {_listed(early)} between {known} and {until}"
 

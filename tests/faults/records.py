@@ -233,6 +233,9 @@ class History:
     )  # receivers that were down to the end, and deliveries to them may be dead
     key_max_age: timedelta = timedelta(hours=20)
     clocks_differ: timedelta = timedelta(0)  # by which two replicas' clocks differ at most
+    longest_read: timedelta | None = (
+        None  # from its begin until it comes to HeyGen, where nobody is frozen for longer
+    )
 
 
 def unsettled(tables: Tables, rendering: frozenset[str] = frozenset()) -> list[str]:

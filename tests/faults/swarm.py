@@ -8,6 +8,7 @@ SCENARIOS: Mapping[str, Mapping[str, float | str | bool]] = {
     "rate_limited": {"seconds": 400.0},
     "unavailable_before_accept": {},
     "insufficient_credit": {},
+    "subscription": {},
     "unauthorized": {"method": "POST"},
     "gateway_timeout_after_accept": {},
     "drop_after_accept": {},

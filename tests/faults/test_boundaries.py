@@ -25,7 +25,7 @@ WITHOUT = {
     "paid_calls._alone": "its row ends in paid.held; one that is left is one of a process that died",
     "paid_calls._check_open": "a read",
     "poll._sort_out": "ends in poll.sorted",
-    "poll._dislikes": "a read; ends in poll.sorted",
+    "poll._some": "a read; ends in poll.sorted",
     "poll._give_back": "ends in poll.returned",
     "poll.ask": "its commit ends in poll.recorded, which its whole batch passes",
     "poll.outcome": "ends in poll.asked or tidy.asked",

@@ -186,6 +186,13 @@ def too_early(history: History) -> History:
     )
 
 
+def read_too_early(history: History) -> History:
+    """As before, but it is a read that comes, five seconds after the answer."""
+    told = tables(history, sends=[replace(history.tables.sends[0], http_status=429)])
+    read = replace(called("none", after=6), method="GET", path="/v3/voices")
+    return more_calls(told, replace(called(status=429), retry_after=10), read)
+
+
 ANSWERED_BATCH = Ask(
     "t", "POST /v3/videos/batches", None, "many", "accepted", "batch", items=("first", "second")
 )
@@ -248,6 +255,9 @@ PLANTED: dict[str, Callable[[History], History]] = {
     "new key after an unclear answer": lambda it: more_calls(it, called(status=None), called("one-2")),
     "cap passed": lambda it: replace(it, peak=3),
     "called before Retry-After": too_early,
+    "called before Retry-After: GET /v3/voices": lambda it: replace(
+        read_too_early(it), longest_read=timedelta(seconds=4)
+    ),
     "event owed twice": lambda it: tables(
         it, deliveries=[*it.tables.deliveries, replace(it.tables.deliveries[0], id="e")]
     ),

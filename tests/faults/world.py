@@ -26,9 +26,9 @@ from tests.processes import Program, new_database, simulate
 from tests.services import Receiver, receiving
 
 LEASE = 18.0  # seconds: the shortest that a create of three seconds allows
-CLOCKS_DIFFER = timedelta(
-    seconds=1
-)  # the service reads the time before it writes it down, and machines are slow
+# The service reads the time before it writes it down, and machines are slow.
+CLOCKS_DIFFER = timedelta(seconds=1)
+LONGEST_READ = timedelta(seconds=4)  # READ_TIMEOUT and a little
 CAP = 12  # slots of our account; HeyGen would take many more
 LOOK_EVERY = 0.4  # seconds between two looks at what is still to be done
 LONGEST_STEP = 300.0  # seconds that the clocks are moved on at most, each time something is still to be done
@@ -89,6 +89,7 @@ class World:
             peak=(await self.asked("/stats"))["peak_in_flight"],
             cap=CAP,
             clocks_differ=CLOCKS_DIFFER,
+            longest_read=LONGEST_READ,
         )
 
     def log(self, broken: list[str]) -> str:

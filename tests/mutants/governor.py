@@ -151,9 +151,16 @@ GOVERNOR_MUTANTS = (
     without(
         "an account without credit is tried with all its slots",
         GOVERNOR_PY,
-        " or (account.on_trial and await _is_sending(session, account_id)):",
-        ":",
+        "    if account.on_trial and await _is_submitting(session, account_id, now):\n",
+        "    if False:\n",
         f"{SUBMIT}::test_where_no_balance_is_seen_creates_go_one_by_one_until_one_is_accepted",
+    ),
+    without(
+        "a row that cannot be moved keeps an account on trial",
+        GOVERNOR_PY,
+        ", col(Job.lease_until) > now, ours)",
+        ", ours)",
+        "tests/worker/test_expire.py::test_a_row_that_cannot_be_moved_does_not_keep_an_account_on_trial",
     ),
     without(
         "an account stays on trial",

@@ -66,7 +66,8 @@ class Bench:
         passed = 0.0
         while await self.unfinished():
             assert passed < within, f"{await self.unfinished()} jobs did not end within {within} s"
-            stride = min(max(await self._idle(), step), max(LONGEST_STRIDE, step))
+            idle = min(await self._idle(), LONGEST_STRIDE, within - passed)
+            stride = max(idle, step)
             await self.pass_time(stride, stride)
             passed += stride
 

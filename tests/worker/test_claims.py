@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import select, text, update
 
 from app.models import Delivery, DeliveryStatus, Job, JobStatus
+from app.webhooks.outbox import CALLBACK
 from app.worker import deliver, expire, poll, submit, unsure
 from tests.services import Receiver
 from tests.webhooks.loopback import loopback, ok
@@ -145,12 +146,13 @@ async def test_two_who_claim_at_once_do_not_take_more_places_than_a_tenant_may_h
     assert under_way.tenants == {bench.tenant.id: deliver.AT_ONCE_A_TENANT}
 
 
-async def test_who_hangs_has_one_place_until_it_is_faster(bench: Bench) -> None:
-    waits = [deliver.SLOW, timedelta()]
+async def test_who_hangs_has_one_place_until_it_takes_an_event_well(bench: Bench) -> None:
+    answers = [(deliver.HANGS, b"500 Late"), (timedelta(), b"500 Soon"), (deliver.HANGS, b"200 OK")]
 
     async def answer(writer: asyncio.StreamWriter) -> None:
-        bench.clock.advance(waits.pop(0))
-        await ok()(writer)
+        wait, status = answers.pop(0)
+        bench.clock.advance(wait)
+        await ok(status=status)(writer)
 
     async def claim() -> deliver.Due:
         claimed = await deliver.claim(bench.context, under_way)
@@ -159,13 +161,25 @@ async def test_who_hangs_has_one_place_until_it_is_faster(bench: Bench) -> None:
 
     under_way = deliver.UnderWay()
     async with loopback(answer) as hook:
-        for job in await bench.queue(4, callback_url=f"http://127.0.0.1:{hook.port}/"):
+        for job in await bench.queue(5, callback_url=f"http://127.0.0.1:{hook.port}/"):
             await bench.cancel(job.id)
         await deliver.deliver(bench.context, await claim(), under_way)
-        only = await claim()
-        assert await deliver.claim(bench.context, under_way) is None
-        await deliver.deliver(bench.context, only, under_way)
+        for _ in range(2):
+            only = await claim()
+            assert await deliver.claim(bench.context, under_way) is None
+            await deliver.deliver(bench.context, only, under_way)
         assert [await claim() for _ in range(2)]
+
+
+async def test_all_who_hang_leave_most_places_to_others(bench: Bench, receiver: Receiver) -> None:
+    (job,) = await bench.queue(callback_url=receiver.url)
+    await bench.cancel(job.id)
+    stuck = [(f"tenant {number}", CALLBACK) for number in range(deliver.HANGING_AT_ONCE)]
+    line = (bench.tenant.id, CALLBACK)
+    under_way = deliver.UnderWay(lines=Counter(stuck), hanging={*stuck, line})
+    assert await deliver.claim(bench.context, under_way) is None
+    under_way.hanging.remove(line)
+    assert await deliver.claim(bench.context, under_way) is not None
 
 
 async def test_a_receiver_that_never_answers_well_is_given_up_after_ten_attempts(

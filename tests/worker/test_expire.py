@@ -4,11 +4,12 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
 from app import lifecycle
 from app.context import Context
 from app.lifecycle import By, Failed
-from app.models import Event, Job, JobStatus
+from app.models import Account, Event, Job, JobStatus
 from app.worker import expire, submit
 from tests.factories import queue_look
 from tests.worker.conftest import Bench
@@ -29,6 +30,17 @@ async def test_a_row_that_cannot_be_moved_keeps_no_other_from_its_end(
     assert await sweep(bench.context)
     assert [job.status for job in await bench.jobs()] == [poisoned.status, *(ended for _ in others)]
     assert not await sweep(bench.context), "nothing is left that can be moved"
+
+
+async def test_a_row_that_cannot_be_moved_does_not_keep_an_account_on_trial(bench: Bench) -> None:
+    async with bench.context.database.begin() as session:
+        await session.execute(update(Account).values(on_trial=True))
+    await bench.queue(3)
+    assert await submit.claim(bench.context) is not None
+    poisoned = (await bench.jobs())[0]
+    await _take_next_number(bench, poisoned)
+    await bench.pass_time(600, step=60)
+    assert [job.status for job in (await bench.jobs())[1:]] == [JobStatus.COMPLETED] * 2
 
 
 async def _take_next_number(bench: Bench, job: Job) -> None:

@@ -256,13 +256,16 @@ async def test_hundreds_of_running_videos_are_one_question(bench: Bench, account
     assert reads(bench) == 0
 
 
+REFUSED: dict[str, Any] = {"code": "invalid_parameter", "status": 400.0}
+
+
 @pytest.mark.parametrize(
-    ("scenario", "options"),
-    [("unknown_code", {"code": "invalid_parameter", "status": 400.0}), ("outage", {})],
+    ("scenario", "options", "most_reads"),
+    [("unknown_code", REFUSED, 12), ("outage", {}, 14)],
     ids=["refused", "failed"],
 )
 async def test_a_bulk_question_that_heygen_dislikes_hides_no_video_that_is_done(
-    bench: Bench, scenario: str, options: dict[str, Any]
+    bench: Bench, scenario: str, options: dict[str, Any], most_reads: int
 ) -> None:
     bench.simulator.set_scenario("callbacks_lost")
     bench.simulator.set_scenario(scenario, method="GET", path="/v3/videos/statuses", **options)
@@ -272,4 +275,34 @@ async def test_a_bulk_question_that_heygen_dislikes_hides_no_video_that_is_done(
     await bench.pass_time(1800, step=100)
     stuck, done = await bench.jobs()
     assert (stuck.status, done.status) == (JobStatus.PROCESSING, JobStatus.COMPLETED)
-    assert reads(bench) <= 14, "what is asked singly is asked at the pace of any question"
+    assert reads(bench) <= most_reads, "what is asked singly is asked at the pace of any question"
+
+
+async def test_a_video_alone_is_found_done_whatever_heygen_makes_of_the_bulk_question(bench: Bench) -> None:
+    bench.simulator.set_scenario("callbacks_lost")
+    bench.simulator.set_scenario("outage", method="GET", path="/v3/videos/statuses")
+    await bench.queue()
+    await bench.settle(within=600)
+    assert (await bench.job()).status == JobStatus.COMPLETED
+
+
+async def test_of_many_a_few_are_read_singly_where_heygen_fails_at_their_question(bench: Bench) -> None:
+    bench.simulator.set_timeline(render_seconds=7200)
+    await bench.queue(poll.AT_ONCE + 2)
+    await bench.work()
+    bench.simulator.set_scenario("outage", times=1, method="GET", path="/v3/videos/statuses")
+    bench.clock.advance(timedelta(seconds=80))
+    await bench.work()
+    assert bench.calls("GET", "/v3/videos/statuses") == 1
+    assert 1 < reads(bench) <= poll.AT_ONCE + 1
+
+
+async def test_what_the_first_of_them_tells_of_the_account_is_heeded(bench: Bench) -> None:
+    bench.simulator.set_timeline(render_seconds=7200)
+    await bench.queue(2)
+    await bench.work()
+    bench.simulator.set_scenario("outage", method="GET", path="/v3/videos/statuses")
+    bench.clock.advance(timedelta(seconds=80))
+    bench.simulator.set_scenario("rate_limited", times=1, method="GET", path="/v3/videos/", seconds=600)
+    await bench.work()
+    assert (await bench.account()).gate_until == bench.clock.now() + timedelta(seconds=600)
