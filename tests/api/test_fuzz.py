@@ -3,6 +3,7 @@
 Each operation gets what its description covers and generated requests, right ones and wrong ones, over real HTTP.
 """
 
+import copy
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -62,7 +63,9 @@ class Service:
     on_postgresql: bool
 
 
-DOCUMENT = create_api().openapi()
+DOCUMENT = copy.deepcopy(create_api().openapi())
+# The thousands of requests that cover the description of a video are made for a video alone: its batch has this one.
+DOCUMENT["components"]["schemas"]["BatchBody"]["properties"]["videos"]["items"] = {"enum": [VIDEO]}
 OPERATIONS = [(path, method) for path, methods in DOCUMENT["paths"].items() for method in methods]
 
 
@@ -159,8 +162,8 @@ def test_the_document_tells_the_truth(path: str, method: str, service: Service) 
     # What is forbidden is refused before any table is asked, whichever database that is in.
     if service.on_postgresql:
         mode = "positive"
-    # Thousands of requests cover the description of a video: one database is enough for them.
-    if service.on_postgresql and path in {"/v3/videos", "/v3/videos/batches"}:
+    # One database is enough for those that cover a video.
+    if service.on_postgresql and path == "/v3/videos":
         modes.remove(HypothesisTestMode.COVERAGE)
     schema = described(mode, {path: {method: DOCUMENT["paths"][path][method]}})
     # By hand: the plug-in makes the requests that cover everything wherever tests are listed, which takes long.
