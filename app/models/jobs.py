@@ -65,6 +65,7 @@ class Job(SQLModel, table=True):
         partial("jobs_waiting", "waits_for_id", where="waits_for_id IS NOT NULL"),
         partial("jobs_waiting_of_tenant", "account_id", "tenant_id", where="waits_for_id IS NOT NULL"),
         partial("jobs_deadline", "deadline_at", where="finished_at IS NULL AND rendered_at IS NULL"),
+        partial("jobs_lagging", "rendered_at", where="status = 'processing' AND rendered_at IS NOT NULL"),
         partial("jobs_of_tenant", "tenant_id", "kind", "id", where="deleted_at IS NULL"),
         partial("jobs_completed", "account_id", "finished_at", where="status = 'completed'"),
         partial(

@@ -65,7 +65,7 @@ STEPS = {
     "give_back": "jobs",
     "forecast": "jobs_completed",
     "unsure": "jobs_unsure submissions_of_job callbacks_same_body",
-    "expire": "jobs_deadline jobs_processing submissions_of_job endpoints_of_tenant",
+    "expire": "jobs_deadline jobs_lagging submissions_of_job endpoints_of_tenant",
     "reap": "jobs_submitting submissions_of_job",
     "free_waiting": "jobs_waiting",
     "free_held": "deliveries_held",
