@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import structlog
-from sqlalchemy import func, or_, select, true, update
+from sqlalchemy import CTE, ColumnElement, func, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -83,12 +83,23 @@ def shut_until(account: Account, now: datetime) -> datetime | None:
 
 
 async def _slots(session: AsyncSession, account_id: str) -> dict[str, int]:
-    counted = await session.execute(
-        select(col(Job.tenant_id), func.count())
-        .where(col(Job.slot_account_id) == account_id)
-        .group_by(col(Job.tenant_id))
-    )
+    # Tenant by tenant: a GROUP BY would compare two tenants' ids at each of the slots, which takes half as long again.
+    held = col(Job.slot_account_id) == account_id
+    tenants = _tenants_with(held)
+    count = select(func.count()).where(held, col(Job.tenant_id) == tenants.c.tenant_id).scalar_subquery()
+    counted = await session.execute(select(tenants.c.tenant_id, count).where(tenants.c.tenant_id.isnot(None)))
     return {row[0]: row[1] for row in counted}
+
+
+def _tenants_with(*jobs: ColumnElement[bool]) -> CTE:
+    """Each tenant that has such a job, by steps in an index: the many jobs of one tenant cost one step.
+
+    The last row is NULL.
+    """
+    tenants = select(col(Job.tenant_id)).where(*jobs).order_by(col(Job.tenant_id)).limit(1)
+    found = select(tenants.scalar_subquery().label("tenant_id")).cte("found", recursive=True)
+    following = tenants.where(col(Job.tenant_id) > found.c.tenant_id).scalar_subquery()
+    return found.union_all(select(following).where(found.c.tenant_id.isnot(None)))
 
 
 async def _is_submitting(session: AsyncSession, account_id: str, now: datetime) -> bool:
@@ -139,11 +150,7 @@ async def _first_in_line(session: AsyncSession, account_id: str) -> list[First]:
         col(Job.waits_for_id).is_(None),
         col(Job.due_at).is_(None),
     )
-    # From one tenant that has work to the next, by the index: the many that have none cost nothing.
-    queues = select(col(Job.tenant_id)).where(*ready).order_by(col(Job.tenant_id)).limit(1)
-    busy = select(queues.scalar_subquery().label("tenant_id")).cte("busy", recursive=True)
-    following = queues.where(col(Job.tenant_id) > busy.c.tenant_id).scalar_subquery()
-    busy = busy.union_all(select(following).where(busy.c.tenant_id.isnot(None)))
+    busy = _tenants_with(*ready)
     first = (
         select(col(Job.id))
         .where(*ready, col(Job.tenant_id) == col(Tenant.id))
