@@ -12,6 +12,7 @@ HARNESSES = {
     "simulate": "simulate",
     "machine": "machine",
     "differential": "differential",
+    "mutants": "mutants",
     "kills": "commands.kills",
     "databases": "commands.databases",
     "network": "commands.network",

@@ -38,6 +38,7 @@ PARTS = (
     Part("machine", (), ("--full",)),
     Part("network", ("--count", "150"), ("--count", "600")),
     Part("differential", (), ("--full",)),
+    Part("mutants", (), ()),
     Part("replicas", ("--minutes", "1.5"), ("--minutes", "20"), alone=True),
 )
 

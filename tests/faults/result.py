@@ -25,6 +25,7 @@ ZEROS = {
         *("event", "illegal transition", "timeline", "terminal job with"),
         *("end of a", "webhook", "delivery", "batch ended", "batch told"),
     ),
+    "mutants not caught": ("mutant not caught",),
 }
 """What must be zero, and how the violations begin that are counted there."""
 OTHER = "other broken promises"
