@@ -6,7 +6,9 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
+from itertools import count
 from random import Random
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -14,10 +16,10 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from tests.api.callers import PORTRAIT, VIDEO
-from tests.faults.records import Ask, Secret, Webhook, rotated
+from tests.faults.records import SPEAK, Ask, Secret, Webhook, rotated
 from tests.services import Receiver
 
-AT_ONCE = 6
+AT_ONCE, SPEAKERS = 6, 3
 MOST_OPEN = 40  # accepted and not yet told of by webhook: more would only wait
 PATIENCE = 0.02  # seconds between two tries
 ROUND = 40  # of so many asks one is for a look, one for a new secret
@@ -25,10 +27,12 @@ ROUND = 40  # of so many asks one is for a look, one for a new secret
 TURNS = {4: "disabled", 12: "enabled"}
 BATCH_EVERY = 10
 ENDPOINTS = "/v3/webhooks/endpoints"
+SPEECH_PAUSE = 0.2  # seconds
+SPEECH = {"text": "Hello.", "voice_id": VIDEO["voice_id"]}
 
 
 class Callers:
-    """Six callers of one tenant, busy until they are stopped or have what they want.
+    """Six callers of one tenant, and three who want speech, busy until they are stopped or have what they want.
 
     Each names `hook`, whose webhooks the secret signs; they register one endpoint before anything else.
     """
@@ -59,11 +63,18 @@ class Callers:
         self._told: set[str] = set()
         self._looked_at = 0
         self._stopping = False
+        self._speeches = count(1)
+        self._unclear: list[Ask] = []
 
     @property
     def accepted(self) -> int:
         """How many things were promised."""
         return len(self._accepted)
+
+    @property
+    def spoken(self) -> Counter[str]:
+        """How the calls for speech ended: had, or their keys used up."""
+        return Counter(ask.outcome for ask in self.asks if ask.operation == SPEAK)
 
     def start(self, receiver: Receiver, wanted: int = 1_000_000) -> None:
         """Begin to ask for that many things."""
@@ -104,9 +115,32 @@ class Callers:
     async def _live(self, receiver: Receiver) -> None:
         await self._create(0)
         async with asyncio.TaskGroup() as tasks:
-            for _ in range(AT_ONCE):
-                tasks.create_task(self._want(receiver))
+            speaking = [tasks.create_task(self._speak()) for _ in range(SPEAKERS)]
+            async with asyncio.TaskGroup() as wanting:
+                for _ in range(AT_ONCE):
+                    wanting.create_task(self._want(receiver))
+            for task in speaking:
+                task.cancel()
         await self._turn("enabled")
+
+    async def _speak(self) -> None:
+        """Ask for speech, one at a time: a new one, or one that got no clear answer, until its key is used up."""
+        unclear = self._unclear
+        while True:
+            again = unclear and self._random.random() < 0.5
+            ask = unclear.pop(self._random.randrange(len(unclear))) if again else self._speech()
+            # Whoever was at it may have died: that is known once its time is over.
+            outcome, told = await self._ask(SPEAK.removeprefix("POST "), SPEECH, str(ask.key))
+            if outcome == "unknown" or told.get("code") == "request_in_progress":
+                unclear.append(ask)
+            else:
+                self.asks.append(replace(ask, outcome=outcome, job_id="speech"))
+            await asyncio.sleep(SPEECH_PAUSE)
+
+    def _speech(self) -> Ask:
+        ask = Ask(self._tenant_id, SPEAK, f"speech-{next(self._speeches)}", _sha256(SPEECH), "unknown")
+        self.asks.append(ask)
+        return ask
 
     async def _want(self, receiver: Receiver) -> None:
         while not self._stopping and self._made < self._wanted:
@@ -135,7 +169,7 @@ class Callers:
         """Ask until there is a clear answer; None where it is a refusal, or nothing will be told to the hook."""
         key = f"ask-{number}"
         path, body = self._wish(number)
-        sha = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+        sha = _sha256(body)
         while True:
             outcome, told = await self._ask(path, body, key)
             self.outcomes[outcome] += 1
@@ -167,7 +201,7 @@ class Callers:
         return "/v3/videos", VIDEO | named
 
     async def _ask(self, path: str, body: Mapping[str, Any], key: str) -> tuple[str, dict[str, Any]]:
-        """The outcome, and what was answered where it was accepted."""
+        """The outcome, and what was answered: the data where it was accepted, the error where it was refused."""
         try:
             answer = await self._api.post(path, json=body, headers={"Idempotency-Key": key})
         except httpx.HTTPError:
@@ -175,7 +209,7 @@ class Callers:
         if answer.status_code >= 500 or answer.status_code == 429:
             return "unknown", {}
         if answer.status_code != 200:
-            return "refused", {}
+            return "refused", dict(answer.json()["error"])
         return "accepted", dict(answer.json()["data"])
 
     async def _turn(self, status: str) -> None:
@@ -190,3 +224,7 @@ class Callers:
         # Once: whether it is gone then is nobody's promise, as nothing was answered.
         with suppress(httpx.HTTPError):
             await self._api.delete(f"/v3/videos/{job_id}")
+
+
+def _sha256(body: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

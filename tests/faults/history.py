@@ -14,7 +14,17 @@ import standardwebhooks
 from app.lifecycle import TRANSITIONS
 from app.models import TERMINAL
 from app.worker import deliver
-from tests.faults.records import BatchRow, Call, EndpointRow, EventRow, History, JobRow, Webhook, unsettled
+from tests.faults.records import (
+    SPEAK,
+    BatchRow,
+    Call,
+    EndpointRow,
+    EventRow,
+    History,
+    JobRow,
+    Webhook,
+    unsettled,
+)
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -39,7 +49,7 @@ def _accepted_jobs(history: History) -> Iterator[str]:
     rows: list[JobRow | BatchRow | EndpointRow] = [*tables.jobs, *tables.batches, *tables.endpoints]
     things = {it.id: it for it in rows}
     for ask in history.asks:
-        if ask.outcome != "accepted":
+        if ask.outcome != "accepted" or ask.operation == SPEAK:
             continue
         word = "batch" if ask.items else "endpoint" if "/webhooks/" in ask.operation else "job"
         made = things.get(ask.job_id or "")
@@ -73,6 +83,23 @@ def _idempotency(history: History) -> Iterator[str]:
             yield f"one request stored {made} times: callback_id {callback_id}"
         if made and all(ask.outcome == "refused" for ask in asks):
             yield f"refused, yet stored: callback_id {callback_id}"
+
+
+def _paid_calls(history: History) -> Iterator[str]:
+    """A caller's key pays for one speech at most, and HeyGen honours none of ours there."""
+    asked: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for ask in history.asks:
+        if ask.operation == SPEAK:
+            asked[ask.tenant_id, ask.key or ""].add(ask.outcome)
+    spoken = Counter(bill.key for bill in history.speeches)
+    for key, times in spoken.items():
+        if times > 1:
+            yield f"paid call billed {times} times: key {key}"
+    if len(spoken) > len(asked):
+        yield f"paid calls billed that nobody asked for: {len(spoken)}, of {len(asked)} keys"
+    had = sum("accepted" in outcomes for outcomes in asked.values())
+    if len(spoken) < had:
+        yield f"paid calls answered that were never made: {had}, of {len(spoken)}"
 
 
 def _timelines(history: History) -> Iterator[str]:
@@ -114,7 +141,7 @@ def _replayed(job: JobRow, timeline: list[EventRow]) -> Iterator[str]:
 def _renders(history: History) -> Iterator[str]:
     """At most one bill a job, and no bill that its job does not know of."""
     jobs = {job.id: job for job in history.tables.jobs}
-    for job_id, bills in _grouped(history.bills, lambda it: it.job_id):
+    for job_id, bills in _grouped(history.renders, lambda it: it.job_id):
         if len(bills) > 1:
             yield f"two renders for one job: {job_id} was billed {len(bills)} times"
         job = jobs.get(job_id)
@@ -127,8 +154,8 @@ def _renders(history: History) -> Iterator[str]:
 
 def _ids_at_heygen(history: History) -> Iterator[str]:
     """A render is of one job, and a job that came to something has one, and says that it costs; no other says so."""
-    billed = {bill.heygen_id for bill in history.bills}
-    perhaps_made = {bill.job_id for bill in history.bills}
+    billed = {bill.heygen_id for bill in history.renders}
+    perhaps_made = {bill.job_id for bill in history.renders}
     perhaps_made |= {it.job_id for it in history.tables.sends if it.outcome not in {"refused", "unsent"}}
     for job in history.tables.jobs:
         if job.heygen_id is not None and job.heygen_id not in billed:
@@ -340,6 +367,7 @@ CHECKS: tuple[Callable[[History], Iterator[str]], ...] = (
     _not_at_rest,
     _accepted_jobs,
     _idempotency,
+    _paid_calls,
     _timelines,
     _renders,
     _ids_at_heygen,

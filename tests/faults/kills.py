@@ -15,10 +15,12 @@ from tests.faults.result import Result, merged
 from tests.faults.services import Child
 from tests.faults.world import LEASE, World, say, world
 
-POINTS = sorted(name for name in NAMES if not name.startswith("paid."))  # nobody asks for speech here
+POINTS = sorted(NAMES)
 ROUND = 100  # kills before everything must settle
 POINT_WITHIN = 0.8  # seconds; a point that is not come to by then is given up for a random moment
 STOPS_WITHIN = 60.0
+# Seconds between two lives: nothing, less and more than a lease, longer than a key of speech is held for the dead.
+AWAY, AWAY_WEIGHTS = (0.0, 1.0, LEASE + 1, 70.0, 900.0), (8, 4, 4, 4, 1)
 FROZEN_AT_MOST = 3.0
 SHARE_OF_STOPS = 0.06
 SHARE_OF_FREEZES = 0.1
@@ -53,6 +55,8 @@ async def _round(name: str, around: World, count: int) -> Result:
     broken = await around.judge()
     counts["promised"] = around.callers.accepted
     counts["unknown outcomes"] = around.callers.outcomes["unknown"]
+    counts["speeches"] = around.callers.spoken["accepted"]
+    counts["speeches nobody knows of"] = around.callers.spoken["refused"]
     counts["seconds of killing"] = round(killing)
     counts["webhooks"] = len(around.receiver.requests)
     last.signal(signal.SIGTERM)
@@ -64,7 +68,7 @@ async def _round(name: str, around: World, count: int) -> Result:
 async def _one_life(around: World, counts: Counter[str]) -> None:
     """A service is born, and ends, one way or another; it was away for a while before."""
     random = around.random
-    around.nursery.move_on(random.choice((0.0, 0.0, 1.0, LEASE + 1, 70.0)))
+    around.nursery.move_on(random.choices(AWAY, AWAY_WEIGHTS)[0])
     dice = random.random()
     if dice < SHARE_OF_STOPS:
         await _stop(around, counts)

@@ -48,9 +48,12 @@ class Call:
         return self.method == "POST" and self.path in {"/v3/videos", "/v3/avatars"}
 
 
+SPEAK = "POST /v3/voices/speech"
+
+
 @dataclass(frozen=True)
 class Ask:
-    """A create as its caller saw it. Of an unknown outcome nothing is known, for ever."""
+    """A create, or speech, as its caller saw it. Of an unknown outcome nothing is known, for ever."""
 
     tenant_id: str
     operation: str
@@ -236,6 +239,16 @@ class History:
     longest_read: timedelta | None = (
         None  # from its begin until it comes to HeyGen, where nobody is frozen for longer
     )
+
+    @property
+    def renders(self) -> list[Bill]:
+        """What was billed for jobs."""
+        return [bill for bill in self.bills if bill.kind != "speech"]
+
+    @property
+    def speeches(self) -> list[Bill]:
+        """What was billed for callers who waited for it."""
+        return [bill for bill in self.bills if bill.kind == "speech"]
 
 
 def unsettled(tables: Tables, rendering: frozenset[str] = frozenset()) -> list[str]:

@@ -17,7 +17,7 @@ from tests.api.callers import PHOTO
 from tests.factories import LOOK, VOICE, make_account, make_endpoint, queue_job, queue_look
 from tests.faults import sources
 from tests.faults.injection import Shot
-from tests.faults.records import Ask, Secret
+from tests.faults.records import SPEAK, Ask, Secret
 from tests.faults.stage import SLOTS, Stage
 from tests.services import TLS
 
@@ -177,11 +177,14 @@ class Caller:
 
     async def _speech(self) -> list[str]:
         """Speech, asked for until it is had or its key is used up; no job stands for it."""
-        headers = {"Idempotency-Key": uuid7().hex}
+        key = uuid7().hex
+        ask = Ask(self._tenant.id, SPEAK, key, "one for all", "unknown")
+        self._stage.asks.append(ask)
         while True:
-            answer = await self._api.post("/v3/voices/speech", json=SPEECH, headers=headers)
+            answer = await self._api.post("/v3/voices/speech", json=SPEECH, headers={"Idempotency-Key": key})
             await self._stage.survive()
             if answer.status_code == 200:
+                self._stage.asks.append(replace(ask, outcome="accepted", job_id="speech"))
                 break
             if answer.status_code == 409:
                 if answer.json()["error"]["code"] == "outcome_unknown":

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextvars
-from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -195,12 +194,10 @@ class Stage:
     async def judge(self) -> list[str]:
         """The promises that this run broke."""
         bills = sources.bills(self.simulator.ledger()[self._bills :])
-        spoken = Counter(bill.key for bill in bills if bill.kind == "speech")
-        twice = [f"paid call billed twice: key {key}" for key, count in spoken.items() if count > 1]
-        return twice + violations(
+        return violations(
             History(
                 tables=await sources.read_tables(self.database),
-                bills=[bill for bill in bills if bill.kind != "speech"],
+                bills=bills,
                 calls=sources.calls(self.simulator.requests()[self._calls :]),
                 asks=self.asks,
                 webhooks=self.webhooks,

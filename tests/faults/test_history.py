@@ -14,6 +14,7 @@ from app.worker import deliver
 from tests.faults import sources
 from tests.faults.history import CHECKS, violations
 from tests.faults.records import (
+    SPEAK,
     Ask,
     BatchRow,
     Bill,
@@ -37,6 +38,8 @@ SECRETS = (
     Secret(REGISTERED, "whsec_bmV3"),
 )
 BATCH_ENDED = b'{"event_data":{"batch_id":"batch","counts_by_status":{"completed":2,"failed":0}}}'
+SPOKEN = Bill("speech", "heygen-speech", "key of said", "sha", AT)
+SPEECHES = (Ask("t", SPEAK, "said", "text", "unknown"), Ask("t", SPEAK, "said", "text", "accepted", "speech"))
 STEPS = (
     ("Enqueued", None, "queued"),
     ("Claimed", "queued", "submitting"),
@@ -74,14 +77,15 @@ def blameless() -> History:
                 EndpointRow("other video", "t", REGISTERED, entity_id="three"),
                 EndpointRow("other tenant", "u", REGISTERED),
             ],
-            bound={("t", "POST /v3/videos", "key"): "one"},
+            bound={("t", "POST /v3/videos", "key"): "one", ("t", SPEAK, "said"): "speech"},
         ),
-        bills=[Bill("video", f"heygen-{job.id}", f"{job.id}-1", "sha", AT) for job in jobs],
+        bills=[*(Bill("video", f"heygen-{job.id}", f"{job.id}-1", "sha", AT) for job in jobs), SPOKEN],
         calls=[Call("POST", "/v3/videos", 200, AT, f"{job.id}-1", "sha") for job in jobs],
         asks=[
             Ask("t", "POST /v3/videos", "key", "asked", "unknown", callback_id="mark"),
             Ask("t", "POST /v3/videos", "key", "asked", "accepted", "one", callback_id="mark"),
             ANSWERED_BATCH,
+            *SPEECHES,
         ],
         webhooks=[
             webhook(HOOK, "one-4", b"{}", status=500),
@@ -242,6 +246,11 @@ PLANTED: dict[str, Callable[[History], History]] = {
         it, bills=[*it.bills, Bill("video", "heygen-three", "three-1", "sha", AT)]
     ),
     "render orphaned": lambda it: job(it, heygen_id=None, status="failed"),
+    "paid call billed 2 times": lambda it: replace(it, bills=[*it.bills, SPOKEN]),
+    "paid calls billed that nobody asked for": lambda it: replace(
+        it, bills=[*it.bills, replace(SPOKEN, key="another key of said")]
+    ),
+    "paid calls answered that were never made": lambda it: replace(it, bills=it.bills[:-1]),
     "job holds an id that HeyGen never billed": lambda it: replace(it, bills=it.bills[1:]),
     "completed without a render": lambda it: job(it, heygen_id=None),
     "billed, yet told to be free": lambda it: job(it, billable=False),
