@@ -60,12 +60,17 @@ async def next_job(session: AsyncSession, account_id: str, now: datetime) -> str
         return None
     share = account.limit_now / sum(first.weight for first in line)
 
+    def start_of(first: First) -> float:
+        # No start leaves a tenant further ahead than that: its turn is one of another account, which it was moved from.
+        furthest = account.turn + CREDIT + 1 / first.weight
+        return max(min(first.turn, furthest), account.turn)
+
     def place(first: First) -> tuple[bool, float, str]:
         has_its_share = held.get(first.tenant_id, 0) >= share * first.weight
-        return has_its_share, max(first.turn, account.turn), first.job_id
+        return has_its_share, start_of(first), first.job_id
 
     chosen = min(line, key=place)
-    start = max(chosen.turn, account.turn)
+    start = start_of(chosen)
     # Who comes back after a while does not catch up on all that it did not want; who was kept waiting since it held its
     # share may do so, a little.
     account.turn = max(account.turn, start - CREDIT)

@@ -7,15 +7,15 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import text, update
 
-from app import governor, lifecycle
+from app import accounts, governor, lifecycle
 from app.database import Database
 from app.governor import Told
 from app.lifecycle import By, Released
 from app.models import Account, Job, Tenant
 from app.secrets import Secrets
 from tests.conftest import START
-from tests.factories import make_tenant, queue_job, queue_look
-from tests.halls import seat
+from tests.factories import make_account, make_tenant, queue_job, queue_look
+from tests.halls import Hall, seat
 
 LEASE = timedelta(minutes=3)
 MINUTE = timedelta(minutes=1)
@@ -185,6 +185,23 @@ async def test_who_comes_back_does_not_catch_up_on_what_it_did_not_want(
     await hall.queue(hall.tenants[1], 20)
     log = await hall.render(10)
     assert log.count(hall.tenants[1]) in {5, 6}, "half of them, and one or two more at first"
+
+
+async def test_a_tenant_that_comes_from_another_account_is_no_worse_off(
+    database: Database, account: Account
+) -> None:
+    hall = await seat(database, account, [(1, 100)], slots=4)
+    (moved,) = hall.tenants
+    await hall.render(100)
+    other = await make_account(database, START, concurrency=4)
+    async with database.begin() as session:
+        await accounts.follow(session, other)
+    there = Hall(database, other, slots=4)
+    for tenant in (moved, *[(await make_tenant(database, other, START)).id for _ in range(6)]):
+        await there.queue(tenant, 10)
+    log = await there.render(70)
+    assert moved in log[:28], "its turn comes within four rounds of seven"
+    assert log.count(moved) == 10
 
 
 async def test_jobs_that_wait_their_time_are_not_stepped_over_at_each_claim(

@@ -25,14 +25,14 @@ GOVERNOR_MUTANTS = (
     without(
         "the shares are not fair",
         GOVERNOR_PY,
-        "return has_its_share, max(first.turn, account.turn), first.job_id",
+        "return has_its_share, start_of(first), first.job_id",
         "return False, 0.0, first.job_id",
         f"{SUBMIT}::test_the_next_slot_goes_to_the_tenant_with_the_fewest",
     ),
     without(
         "nobody remembers whose turn it was",
         GOVERNOR_PY,
-        "return has_its_share, max(first.turn, account.turn), first.job_id",
+        "return has_its_share, start_of(first), first.job_id",
         "return has_its_share, 0.0, first.job_id",
         f"{GOVERNOR}::test_a_tenant_with_a_long_queue_starves_nobody",
     ),
@@ -42,6 +42,13 @@ GOVERNOR_MUTANTS = (
         "held.get(first.tenant_id, 0) >= share * first.weight",
         "False",
         f"{GOVERNOR}::test_long_renders_do_not_take_all_slots",
+    ),
+    without(
+        "a tenant that is moved keeps the turns of its former account",
+        GOVERNOR_PY,
+        "max(min(first.turn, furthest), account.turn)",
+        "max(first.turn, account.turn)",
+        f"{GOVERNOR}::test_a_tenant_that_comes_from_another_account_is_no_worse_off",
     ),
     without(
         "every start costs the same",
