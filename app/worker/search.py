@@ -9,6 +9,7 @@ from app.context import Context
 from app.heygen.errors import HeyGenError, Missing
 from app.heygen.titles import token_of
 from app.models import Job
+from app.worker.claims import renew
 
 MOST_PAGES = 200
 
@@ -22,11 +23,14 @@ class Found:
 
 
 class Incomplete(Exception):
-    """HeyGen did not show all pages: that nothing was found proves nothing."""
+    """Not all pages were read: that nothing was found proves nothing."""
 
 
 async def by_token(ctx: Context, job: Job) -> Found | None:
-    """The job at HeyGen, or None when every page was read without a find; raises HeyGenError, Incomplete."""
+    """The job at HeyGen, or None when every page was read without a find; raises HeyGenError, Incomplete.
+
+    The job is held all the while, however long that takes: its claim must still stand.
+    """
     async for item in _items(ctx, job):
         if token_of(str(item.get("title" if job.kind == "video" else "name") or "")) == job.title_token:
             group_id = item.get("group_id") if job.kind == "look" else None
@@ -52,8 +56,11 @@ async def confirms(ctx: Context, job: Job, candidate: str) -> bool:
 
 async def _items(ctx: Context, job: Job) -> AsyncIterator[Mapping[str, Any]]:
     heygen = ctx.connections[job.account_id].heygen
-    token = None
+    token, renew_at = None, ctx.clock.now()
     for _ in range(MOST_PAGES):
+        if ctx.clock.now() >= renew_at:
+            await _renew(ctx, job)
+            renew_at = ctx.clock.now() + ctx.pace.lease / 3
         if job.kind == "video":
             page = await heygen.list_videos(title=job.title_token, token=token)
         else:
@@ -64,3 +71,9 @@ async def _items(ctx: Context, job: Job) -> AsyncIterator[Mapping[str, Any]]:
         if token is None:
             return
     raise Incomplete(f"more than {MOST_PAGES} pages")
+
+
+async def _renew(ctx: Context, job: Job) -> None:
+    async with ctx.database.begin() as session:
+        if not await renew(ctx, session, job):
+            raise Incomplete("another worker took the job over")

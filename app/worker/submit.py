@@ -236,6 +236,7 @@ async def _send(ctx: Context, job: Job, intent: Intent) -> None:
     await ctx.failpoint("submit.sent")
     async with ctx.database.begin() as session:
         if isinstance(result, Created):
+            await governor.accepted(session, job.account_id, ctx.clock.now())
             await record_accepted(ctx, session, job, intent, result)
         else:
             await _record_failure(ctx, session, job, intent, result)
@@ -264,10 +265,11 @@ async def post(ctx: Context, intent: Intent) -> Created | HeyGenError:
 async def record_accepted(
     ctx: Context, session: AsyncSession, job: Job, intent: Intent, created: Created
 ) -> bool:
-    """HeyGen has it. An id that is another job's is refused, loudly: False."""
+    """HeyGen has it. An id that is another job's is refused, loudly: False.
+
+    The caller has locked the account: no two jobs take one id at once.
+    """
     now = ctx.clock.now()
-    # Locks the account: no two jobs take one id at once.
-    await governor.accepted(session, job.account_id, now)
     disowned = await ledger.disowned(session, job, created.id)
     theirs = disowned or await taken(session, job, created.id)
     outcome = Outcome.UNCLEAR if theirs else Outcome.ACCEPTED

@@ -155,7 +155,8 @@ def _too_soon(job: Job, now: datetime) -> bool:
 async def _accept(ctx: Context, job: Job, found: Found) -> bool:
     async with ctx.database.begin() as session:
         now = ctx.clock.now()
-        await governor.accepted(session, job.account_id, now)
+        # A lock alone: that it was accepted, some time ago, tells nothing of other creates now.
+        await governor.lock(session, job.account_id)
         if await taken(session, job, found.heygen_id):
             log.error("heygen_id_taken", job_id=job.id, heygen_id=found.heygen_id)
             return False
@@ -182,11 +183,9 @@ async def _repeat(ctx: Context, unsure: Unsure) -> None:
             return
         intent = await ledger.intend_repeat(ctx, session, job, unsure.sends)
         await session.execute(update(Job).where(col(Job.id) == job.id).values(searched_at=None))
-        if intent is None:
-            log.error("job_unreadable", job_id=job.id)
-            await put_back(session, job, ctx.clock.now() + REPEATS[-1])
     if intent is None:
-        await _find(ctx, job)
+        log.error("job_unreadable", job_id=job.id)
+        await _find(ctx, job, ctx.clock.now() + REPEATS[-1])
         return
     await ctx.failpoint("unsure.intended")
     result = await post(ctx, intent)
@@ -195,16 +194,19 @@ async def _repeat(ctx: Context, unsure: Unsure) -> None:
     again_at = ctx.clock.now() + ctx.jitter(REPEATS[min(sent, len(REPEATS) - 1)])
     async with ctx.database.begin() as session:
         if isinstance(result, Created):
+            # HeyGen may have answered as it did once: no sign that it accepts others now.
+            await governor.lock(session, job.account_id)
             told = await record_accepted(ctx, session, job, intent, result)
+            look_up = not told
         else:
-            told = False
+            told, look_up = False, _server_error(result) or _refused(result)
             await _record_doubt(ctx, session, unsure, intent, result)
-        if not told:
+        if not told and not look_up:
             await put_back(session, job, again_at)
     await ctx.failpoint("unsure.recorded")
     # HeyGen may keep its own error, or a wrong id, and replay it for ever; the job may be there all the same.
-    if not told and (isinstance(result, Created) or _server_error(result) or _refused(result)):
-        await _find(ctx, job)
+    if look_up:
+        await _find(ctx, job, again_at)
 
 
 async def _record_doubt(
@@ -229,17 +231,17 @@ def _refused(error: HeyGenError) -> bool:
     return isinstance(error, Refused) and error.http_status in REFUSED_ON_REPEAT
 
 
-async def _find(ctx: Context, job: Job) -> bool:
-    """Look the job up once; True when it was found."""
+async def _find(ctx: Context, job: Job, again_at: datetime) -> None:
+    """Look the job up once; without a find it is given back until then."""
+    found = None
     try:
         found = await search.by_token(ctx, job)
     except HeyGenError as error:
         await gates.heed(ctx, job.account_id, error)
-        return False
-    except search.Incomplete:
-        return False
-    # It was given back before the look-up: the epoch still tells whether anybody took it since.
-    return found is not None and await _accept(ctx, job, found)
+    except search.Incomplete as error:
+        log.warning("look_up_failed", job_id=job.id, reason=str(error))
+    if found is None or not await _accept(ctx, job, found):
+        await _put_back(ctx, job, again_at)
 
 
 async def _search(ctx: Context, unsure: Unsure, move: Repeat | Search) -> None:

@@ -343,6 +343,27 @@ DOUBT_MUTANTS = (
         f"{UNSURE}::test_the_key_is_repeated_while_it_is_young_and_may_tell",
     ),
     without(
+        "who is found in an outage tells that it is over",
+        UNSURE_PY,
+        "        await governor.lock(session, job.account_id)\n        if await taken",
+        "        await governor.accepted(session, job.account_id, now)\n        if await taken",
+        f"{UNSURE}::test_a_render_of_before_the_outage_that_is_found_in_it_ends_nobody_elses_doubt[sqlite-look-up]",
+    ),
+    without(
+        "an old answer to a repeat tells that an outage is over",
+        UNSURE_PY,
+        "            await governor.lock(session, job.account_id)\n            told",
+        "            await governor.accepted(session, job.account_id, ctx.clock.now())\n            told",
+        f"{UNSURE}::test_a_render_of_before_the_outage_that_is_found_in_it_ends_nobody_elses_doubt[sqlite-repeat]",
+    ),
+    without(
+        "a look-up does not hold its job",
+        SEARCH_PY,
+        "        if ctx.clock.now() >= renew_at:\n",
+        "        if False:\n",
+        "tests/worker/test_look_ups.py::test_a_look_up_longer_than_a_lease_is_taken_over_by_nobody_and_counts",
+    ),
+    without(
         "a callback is believed",
         UNSURE_PY,
         "if candidate is None or not await search.confirms(ctx, job, candidate):",
@@ -397,8 +418,8 @@ LOOK_UPS_MUTANTS = (
     without(
         "a wrong id that HeyGen replays hides the render",
         UNSURE_PY,
-        "(isinstance(result, Created) or _server_error(result) or",
-        "(_server_error(result) or",
+        "look_up = not told",
+        "look_up = False",
         f"{SUBMIT}::test_an_id_that_another_job_holds_is_refused",
     ),
     Mutant(
@@ -465,8 +486,8 @@ LOOK_UPS_MUTANTS = (
     without(
         "an error that HeyGen replays hides the render",
         UNSURE_PY,
-        "if not told and (isinstance(result, Created) or _server_error(result) or _refused(result)):",
-        "if not told and isinstance(result, Created):",
+        "look_up = False, _server_error(result) or _refused(result)",
+        "look_up = False, False",
         f"{SUBMIT}::test_an_error_that_heygen_keeps_replaying_does_not_hide_the_render",
     ),
 )

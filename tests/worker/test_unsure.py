@@ -115,6 +115,43 @@ async def test_an_error_kept_for_this_job_alone_ends_the_doubt_when_others_get_t
     assert bench.renders() == 12
 
 
+async def due(bench: Bench, *jobs: Job) -> None:
+    """They are due one after the other, in this order, and before any other."""
+    async with bench.context.database.begin() as session:
+        for number, job in enumerate(jobs, start=1):
+            due_at = bench.clock.now() - timedelta(hours=1) / number
+            await session.execute(update(Job).where(col(Job.id) == job.id).values(due_at=due_at))
+
+
+@pytest.mark.parametrize("by", ["look-up", "repeat"])
+async def test_a_render_of_before_the_outage_that_is_found_in_it_ends_nobody_elses_doubt(
+    bench: Bench, by: str
+) -> None:
+    """Neither a find nor HeyGen's answer to a repeat, which may be an old one, tells that it accepts others now."""
+    bench.simulator.set_scenario("callbacks_lost")
+    bench.simulator.set_scenario("drop_after_accept", times=1)
+    await bench.queue()
+    await bench.work()
+    bench.simulator.set_scenario("outage")
+    await bench.queue()
+    await bench.pass_time(15 * 60, step=30)
+    bench.simulator.clear_scenarios()
+    made, other = await bench.jobs()
+    if by == "repeat":
+        await due(bench, made)
+        assert await unsure.resolve_next(bench.context)
+        assert (await bench.jobs())[0].status == JobStatus.PROCESSING
+    bench.simulator.set_scenario("outage", method="POST")
+    await due(bench, made, other)
+    await bench.pass_time(45 * 60, step=30)
+    made, other = await bench.jobs()
+    assert (made.status, other.status) == (JobStatus.COMPLETED, JobStatus.UNSURE)
+    bench.simulator.clear_scenarios()
+    await bench.settle(step=30)
+    assert {job.status for job in await bench.jobs()} == {JobStatus.COMPLETED}
+    assert bench.renders() == 2
+
+
 async def test_no_key_is_sent_after_twenty_hours_and_two_empty_look_ups_end_it(bench: Bench) -> None:
     bench.simulator.set_scenario("outage", method="POST")
     await bench.queue(deadline_at=START + timedelta(days=7))
