@@ -24,10 +24,10 @@ log = structlog.get_logger(__name__)
 LEASE = timedelta(seconds=60)  # an attempt takes 15 s at most
 AT_ONCE_A_TENANT = 8
 AT_ONCE_AN_ENDPOINT = 4
-HANGS = timedelta(seconds=3)
+SLOW = timedelta(seconds=3)
 """Who takes so long to fail has one place from then on, until it takes an event well."""
-HANGING_AT_ONCE = 16
-"""Those have so many places together."""
+SLOW_AT_ONCE = 16
+"""Those have so many places together with who takes so long to take an event, and these share them out evenly."""
 MOST_SECRETS = 10
 """So many live secrets sign at most, the newest ones."""
 
@@ -56,7 +56,8 @@ class UnderWay:
 
     tenants: Counter[str] = field(default_factory=Counter)
     lines: Counter[tuple[str, str]] = field(default_factory=Counter)  # by tenant and target
-    hanging: set[tuple[str, str]] = field(default_factory=set)  # lines
+    hanging: set[tuple[str, str]] = field(default_factory=set)  # lines that failed slowly
+    slow: set[tuple[str, str]] = field(default_factory=set)  # lines that took an event slowly
     claiming: asyncio.Lock = field(
         default_factory=asyncio.Lock
     )  # held from the count to the place that is taken
@@ -75,16 +76,18 @@ class UnderWay:
     def learn(self, delivery: Delivery, took: timedelta, *, went_well: bool) -> None:
         """How an attempt went."""
         line = delivery.tenant_id, delivery.target
-        if went_well:
+        if took >= SLOW:
+            (self.slow if went_well else self.hanging).add(line)
+            (self.hanging if went_well else self.slow).discard(line)
+        elif went_well:
             self.hanging.discard(line)
-        elif took >= HANGS:
-            self.hanging.add(line)
+            self.slow.discard(line)
 
     def free(self) -> tuple[ColumnElement[bool], ...]:
         """What holds of deliveries that may have a place."""
         busy = {line for line, count in self.lines.items() if count >= self._most(line)}
-        if sum(self.lines[line] for line in self.hanging) >= HANGING_AT_ONCE:
-            busy |= self.hanging
+        if sum(self.lines[line] for line in (*self.hanging, *self.slow)) >= SLOW_AT_ONCE:
+            busy |= self.hanging | self.slow
         endpoints = [target for _, target in busy if target != CALLBACK]
         callbacks = [tenant for tenant, target in busy if target == CALLBACK]
         tenants = [name for name, count in self.tenants.items() if count >= AT_ONCE_A_TENANT]
@@ -97,7 +100,8 @@ class UnderWay:
     def _most(self, line: tuple[str, str]) -> int:
         if line in self.hanging:
             return 1
-        return AT_ONCE_A_TENANT if line[1] == CALLBACK else AT_ONCE_AN_ENDPOINT
+        most = AT_ONCE_A_TENANT if line[1] == CALLBACK else AT_ONCE_AN_ENDPOINT
+        return min(most, max(1, SLOW_AT_ONCE // len(self.slow))) if line in self.slow else most
 
 
 async def deliver_next(ctx: Context, under_way: UnderWay) -> bool:

@@ -452,16 +452,23 @@ DELIVERIES_MUTANTS = (
     without(
         "who fails at once hangs no more",
         DELIVER_PY,
-        "        if went_well:\n",
-        "        if went_well or took < HANGS:\n",
+        "        elif went_well:\n",
+        "        else:\n",
         f"{CLAIMS}::test_who_hangs_has_one_place_until_it_takes_an_event_well",
     ),
     without(
         "all who hang take every place together",
         DELIVER_PY,
-        "            busy |= self.hanging\n",
+        "            busy |= self.hanging | self.slow\n",
         "            pass\n",
         f"{CLAIMS}::test_all_who_hang_leave_most_places_to_others",
+    ),
+    without(
+        "who is slow keeps all its places",
+        DELIVER_PY,
+        "        return min(most, max(1, SLOW_AT_ONCE // len(self.slow))) if line in self.slow else most\n",
+        "        return most\n",
+        f"{CLAIMS}::test_all_who_are_slow_leave_most_places_to_others_and_share_theirs",
     ),
     without(
         "any answer is a delivery",

@@ -11,6 +11,7 @@ from sqlalchemy import select, text, update
 from app.models import Delivery, DeliveryStatus, Job, JobStatus
 from app.webhooks.outbox import CALLBACK
 from app.worker import deliver, expire, poll, submit, unsure
+from tests.factories import make_tenant, queue_job
 from tests.services import Receiver
 from tests.webhooks.loopback import loopback, ok
 from tests.worker.conftest import Bench
@@ -147,7 +148,7 @@ async def test_two_who_claim_at_once_do_not_take_more_places_than_a_tenant_may_h
 
 
 async def test_who_hangs_has_one_place_until_it_takes_an_event_well(bench: Bench) -> None:
-    answers = [(deliver.HANGS, b"500 Late"), (timedelta(), b"500 Soon"), (deliver.HANGS, b"200 OK")]
+    answers = [(deliver.SLOW, b"500 Late"), (timedelta(), b"500 Soon"), (deliver.SLOW, b"200 OK")]
 
     async def answer(writer: asyncio.StreamWriter) -> None:
         wait, status = answers.pop(0)
@@ -174,12 +175,43 @@ async def test_who_hangs_has_one_place_until_it_takes_an_event_well(bench: Bench
 async def test_all_who_hang_leave_most_places_to_others(bench: Bench, receiver: Receiver) -> None:
     (job,) = await bench.queue(callback_url=receiver.url)
     await bench.cancel(job.id)
-    stuck = [(f"tenant {number}", CALLBACK) for number in range(deliver.HANGING_AT_ONCE)]
+    stuck = [(f"tenant {number}", CALLBACK) for number in range(deliver.SLOW_AT_ONCE)]
     line = (bench.tenant.id, CALLBACK)
     under_way = deliver.UnderWay(lines=Counter(stuck), hanging={*stuck, line})
     assert await deliver.claim(bench.context, under_way) is None
     under_way.hanging.remove(line)
     assert await deliver.claim(bench.context, under_way) is not None
+
+
+async def test_all_who_are_slow_leave_most_places_to_others_and_share_theirs(
+    bench: Bench, receiver: Receiver
+) -> None:
+    """Eight tenants whose receivers take each event well, after long, with more of them owed than there are places."""
+    account = await bench.account()
+    now = bench.clock.now()
+    slow = [await make_tenant(bench.context.database, account, now) for _ in range(8)]
+    for tenant in slow:
+        for _ in range(12):
+            job = await queue_job(
+                bench.context.database, bench.context.secrets, tenant, now, callback_url=receiver.url
+            )
+            await bench.cancel(job.id)
+    under_way = deliver.UnderWay()
+
+    async def fill() -> list[deliver.Due]:
+        claimed = [await deliver.claim(bench.context, under_way) for _ in range(64)]
+        return [due for due in claimed if due is not None]
+
+    first = await fill()
+    assert len(first) == 64, "they are not known yet"
+    for due in first:
+        under_way.end(due.delivery)
+        under_way.learn(due.delivery, deliver.SLOW, went_well=True)
+    bench.clock.advance(timedelta(seconds=1))
+    (healthy,) = await bench.queue(callback_url=receiver.url)
+    await bench.cancel(healthy.id)
+    second = Counter(due.delivery.tenant_id for due in await fill())
+    assert second == {**{tenant.id: 2 for tenant in slow}, bench.tenant.id: 1}
 
 
 async def test_a_receiver_that_never_answers_well_is_given_up_after_ten_attempts(
