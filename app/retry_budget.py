@@ -33,10 +33,14 @@ class RetryBudget:
         return self._turn - now
 
     def _fill(self, now: datetime) -> None:
-        elapsed = (now - (self._filled_at or now)).total_seconds()
+        elapsed = now - (self._filled_at or now)
         self._filled_at = now
+        if elapsed < timedelta():
+            # The clock was set back: what was counted is as long ago as before, and who waits waits no longer.
+            self._firsts = deque(at + elapsed for at in self._firsts)
+            self._turn = self._turn + elapsed if self._turn is not None else None
         while self._firsts and self._firsts[0] <= now - WINDOW:
             self._firsts.popleft()
         # What was saved up for longer than the window would come as a burst.
         most = 1 + SHARE * len(self._firsts)
-        self._tokens = min(self._tokens + max(elapsed, 0) * FLOOR, most)
+        self._tokens = min(self._tokens + max(elapsed.total_seconds(), 0) * FLOOR, most)

@@ -35,6 +35,17 @@ def test_what_is_saved_up_in_quiet_hours_is_no_burst() -> None:
     assert [bool(budget.take(later)) for _ in range(3)] == [False, True, True]
 
 
+def test_a_clock_that_is_set_back_lets_nobody_wait_longer() -> None:
+    budget = RetryBudget()
+    for _ in range(10):
+        budget.first(START)
+    waits = [budget.take(START) for _ in range(4)]
+    back = START - timedelta(hours=1)
+    assert budget.take(back) - waits[-1] == timedelta(seconds=1)
+    later = back + timedelta(minutes=3)
+    assert [bool(budget.take(later)) for _ in range(2)] == [False, True], "nor is anything saved up longer"
+
+
 def test_who_has_to_wait_comes_back_one_after_the_other() -> None:
     budget = RetryBudget()
     waits = [budget.take(START).total_seconds() for _ in range(4)]

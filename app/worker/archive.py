@@ -11,6 +11,7 @@ from uuid_utils.compat import uuid7
 
 from app import gates
 from app.context import Context
+from app.database import DatabaseAway
 from app.heygen.errors import HeyGenError
 from app.heygen.schemas import Video
 from app.models import Event, File, Job
@@ -112,6 +113,13 @@ async def archive(ctx: Context, owed: Owed) -> None:
         return
     except (FileUnavailable, HeyGenError, WrongLength, TooLarge, TimeoutError, OSError) as error:
         log.warning("archive_failed", job_id=job.id, variant=file.variant, reason=type(error).__name__)
+        await _postpone(ctx, owed)
+        return
+    except DatabaseAway:
+        raise
+    except Exception:
+        # Whatever it is, it is no reason to try each half an hour and for ever.
+        log.exception("archive_crashed", job_id=job.id, variant=file.variant)
         await _postpone(ctx, owed)
         return
     await ctx.failpoint("archive.fetched")

@@ -1,9 +1,10 @@
 """The worker: lanes that claim and perform, woken by hints, guaranteed by one cheap question about what is due."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -40,33 +41,81 @@ GRACE = timedelta(seconds=130)
 
 @dataclass(frozen=True)
 class Lane:
-    """One kind of work: `claim` answers None (or nothing) when there is none; `limit` performances run at once."""
+    """One kind of work: `claim` answers None (or nothing) when there is none; `limit` performances run at once.
+
+    It claims with the connections it is given. `accounts` names whose HeyGen a performance waits for.
+    """
 
     name: str
-    claim: Callable[[], Awaitable[Any]]
+    claim: Callable[[Context], Awaitable[Any]]
     perform: Callable[[Any], Awaitable[None]]
     limit: int
+    accounts: Callable[[Any], Iterable[str]] = lambda _: ()
 
 
 def lanes(ctx: Context, submits: int = 64) -> list[Lane]:
     """Every kind of work there is."""
-    under_way = deliver.UnderWay()
+    under_way, stray = deliver.UnderWay(), strays.Sweep(ctx)
     return [
-        Lane("submit", lambda: submit.claim(ctx), lambda it: submit.submit(ctx, it), submits),
-        Lane("unsure", lambda: unsure.claim(ctx), lambda it: unsure.resolve(ctx, it), 8),
-        Lane("poll", lambda: poll.claim(ctx), lambda it: poll.poll(ctx, it), 4),
+        Lane("submit", submit.claim, lambda it: submit.submit(ctx, it), submits, _of_its_job),
+        Lane("unsure", unsure.claim, lambda it: unsure.resolve(ctx, it), 8, _of_its_job),
+        Lane("poll", poll.claim, lambda it: poll.poll(ctx, it), 4, lambda it: {job.account_id for job in it}),
         Lane(
             "deliver",
-            lambda: deliver.claim(ctx, under_way),
+            lambda some: deliver.claim(some, under_way),
             lambda it: deliver.deliver(ctx, it, under_way),
             64,
         ),
-        Lane("archive", lambda: archive.claim(ctx), lambda it: archive.archive(ctx, it), 4),
-        Lane("tidy", lambda: tidy.claim(ctx), lambda it: tidy.tidy(ctx, it), 4),
-        Lane("sweep", lambda: sweep(ctx), _nothing, 1),
-        Lane("prune", lambda: prune.prune(ctx), _nothing, 1),
-        Lane("strays", strays.Sweep(ctx).step, _nothing, 1),
+        Lane("archive", archive.claim, lambda it: archive.archive(ctx, it), 4, _of_its_job),
+        Lane("tidy", tidy.claim, lambda it: tidy.tidy(ctx, it), 4, lambda it: [it.account_id]),
+        Lane("sweep", sweep, _nothing, 1),
+        Lane("prune", prune.prune, _nothing, 1),
+        Lane("strays", lambda _: stray.step(), _nothing, 1),
     ]
+
+
+def _of_its_job(claimed: Any) -> list[str]:
+    return [claimed.job.account_id]
+
+
+class Places:
+    """The places of one lane: where there are several accounts, one whose HeyGen hangs takes half of them at most."""
+
+    def __init__(self, lane: Lane, wake: asyncio.Event) -> None:
+        self._lane = lane
+        self._wake = wake
+        self._free = asyncio.Semaphore(lane.limit)
+        self._taken: Counter[str] = Counter()
+        self._passed_over = False  # the lane may rest while an account still has work, and no place
+
+    async def one(self) -> None:
+        """Wait for a free place, and take it."""
+        await self._free.acquire()
+
+    def open(self, ctx: Context) -> Context:
+        """With those connections alone that may have the place."""
+        most = max(1, self._lane.limit // 2)
+        full = {name for name, count in self._taken.items() if count >= most}
+        self._passed_over = len(ctx.connections) > 1 and bool(full)
+        if not self._passed_over:
+            return ctx
+        some = {name: it for name, it in ctx.connections.items() if name not in full}
+        return replace(ctx, connections=some)
+
+    def begin(self, claimed: Any) -> None:
+        """Whose it is now."""
+        self._taken += Counter(self._lane.accounts(claimed))
+
+    def end(self, claimed: Any) -> None:
+        """Give it back."""
+        self._taken -= Counter(self._lane.accounts(claimed))
+        self._free.release()
+        if self._passed_over:
+            self._wake.set()
+
+    def leave(self) -> None:
+        """Give it back where there was nothing to claim."""
+        self._free.release()
 
 
 async def _nothing(_: Any) -> None:
@@ -119,27 +168,28 @@ async def run(ctx: Context, stopping: asyncio.Event, submits: int = 64) -> None:
 
 
 async def _run_lane(ctx: Context, lane: Lane, stopping: asyncio.Event) -> None:
-    places = asyncio.Semaphore(lane.limit)
     wake = ctx.wake.event(lane.name)
+    places = Places(lane, wake)
     async with asyncio.TaskGroup() as tasks:
         while not stopping.is_set():
-            await places.acquire()
+            await places.one()
             wake.clear()
             if stopping.is_set():  # it may have waited for a place
                 break
-            claimed = await _guarded(lane, lane.claim())
+            claimed = await _guarded(lane, lane.claim(places.open(ctx)))
             if claimed:
+                places.begin(claimed)
                 tasks.create_task(_perform(lane, claimed, places))
                 continue
-            places.release()
+            places.leave()
             await ctx.wake.rest(lane.name)
 
 
-async def _perform(lane: Lane, claimed: Any, places: asyncio.Semaphore) -> None:
+async def _perform(lane: Lane, claimed: Any, places: Places) -> None:
     try:
         await _guarded(lane, lane.perform(claimed))
     finally:
-        places.release()
+        places.end(claimed)
 
 
 async def _guarded(lane: Lane, work: Awaitable[Any]) -> Any:
@@ -194,7 +244,12 @@ def _question(account_ids: tuple[str, ...]) -> CompoundSelect[str]:
         "sweep": or_(
             _due(col(Job.deadline_at), now, *unfinished),
             _due(col(Job.lease_until), now, is_status(JobStatus.SUBMITTING)),
-            _due(col(Account.probe_at), now, col(Account.id).in_(account_ids)),
+            _due(
+                col(Account.probe_at),
+                now,
+                col(Account.id).in_(account_ids),
+                col(Account.gate_until).is_(None) | (col(Account.gate_until) <= now),
+            ),
         ),
     }
     return union_all(*(select(literal(name)).where(question) for name, question in questions.items()))

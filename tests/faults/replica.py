@@ -168,7 +168,7 @@ class Replica:
         worked: list[bool] = []
 
         async def step() -> None:
-            claimed = await lane.claim()
+            claimed = await lane.claim(self.alive)
             worked.append(bool(claimed))
             if claimed:
                 await lane.perform(claimed)

@@ -34,6 +34,7 @@ WITHOUT = {
     "poll._take": "ends in poll.claimed",
     "search.confirms": "a read; unsure.accepted follows where it tells something",
     "search._items": "reads; unsure.searched, unsure.accepted or tidy.asked follow",
+    "search._renew": "moves a lease; unsure.searched, unsure.accepted or tidy.asked follow",
     "strays._give_up": "deletes what nobody asks for; the next step repeats it",
     "strays._stray_assets": "empties what nobody asks for; the next walk repeats it",
     "tidy._found": "reads; tidy.asked follows",

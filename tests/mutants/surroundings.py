@@ -282,6 +282,14 @@ STOP_MUTANTS = (
         "tests/worker/test_loop.py::test_a_deadline_that_cannot_be_recorded_keeps_no_other_sweep_from_its_turn",
     ),
     without(
+        "one account may take every place",
+        "app/worker/loop.py",
+        "        full = {name for name, count in self._taken.items() if count >= most}\n",
+        "        full: set[str] = set()\n",
+        "tests/worker/test_loop.py"
+        "::test_an_account_whose_heygen_hangs_leaves_half_of_the_places_to_the_others",
+    ),
+    without(
         "accounts are probed one after the other",
         "app/worker/expire.py",
         "await asyncio.gather(*(_probe(ctx, account) for account in due), return_exceptions=True)",

@@ -130,3 +130,20 @@ async def test_a_copy_that_another_worker_took_over_is_not_read_to_its_end(
         (file,) = await session.scalars(select(File).where(col(File.variant) == "video"))
     assert (file.tries, file.due_at) == (2, None)
     assert await bench.context.storage.size(file.storage_key or "") == file.size
+
+
+async def test_a_copy_that_fails_for_whatever_reason_is_tried_again_soon_and_not_for_ever(
+    bench: Bench, tmp_path: Path
+) -> None:
+    async def break_down() -> None:
+        raise LookupError("a storage that nobody expected")
+
+    film = await only_the_film(bench)
+    broken = replace(bench.context, storage=SlowFolder(tmp_path / "broken", break_down))
+    await archive.archive(broken, film)
+    bench.clock.advance(archive.DELAYS[0] * 2)
+    again = await archive.claim(bench.context)
+    assert again is not None, "its lease is half an hour"
+    bench.clock.advance(archive.GIVEN_UP)
+    await archive.archive(broken, again)
+    assert await given_up(bench) == (["video"], ["video"])

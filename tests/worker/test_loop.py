@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import cast
 
 import pytest
 from sqlalchemy import select
@@ -14,9 +15,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from app import governor
+from app.governor import Told
+from app.heygen.client import HeyGen
+from app.heygen.errors import NotSent
+from app.heygen.schemas import Created
 from app.models import Account, JobStatus
 from app.worker import expire, loop, submit
-from tests.factories import make_account
+from tests.factories import make_account, make_tenant, queue_job
 from tests.services import make_context, serving_app
 from tests.worker.conftest import Bench
 
@@ -87,3 +92,59 @@ async def test_an_account_whose_heygen_hangs_does_not_keep_the_others_waiting_fo
     async with context.database.begin() as session:
         paused = await session.scalars(select(col(Account.id)).where(col(Account.paused_at).isnot(None)))
         assert list(paused) == []
+
+
+class Hanging:
+    """A HeyGen that answers no create until it is let go."""
+
+    def __init__(self, enough: int) -> None:
+        self.creates = 0
+        self.enough = asyncio.Event()
+        self.go_on = asyncio.Event()
+        self._enough = enough
+
+    async def create(self, *_asked: object) -> Created:
+        self.creates += 1
+        if self.creates == self._enough:
+            self.enough.set()
+        await self.go_on.wait()
+        raise NotSent("unreachable")
+
+
+async def test_an_account_whose_heygen_hangs_leaves_half_of_the_places_to_the_others(bench: Bench) -> None:
+    context, now = bench.context, bench.clock.now()
+    ((account_id, connection),) = context.connections.items()
+    other = await make_account(context.database, now, concurrency=100, limit_now=100)
+    neighbour = await make_tenant(context.database, other, now)
+    hanging, places, recorded, stopping = Hanging(5), 10, asyncio.Event(), asyncio.Event()
+    stuck = replace(connection, heygen=cast("HeyGen", hanging))
+
+    async def tell(name: str) -> None:
+        if name == "submit.recorded":
+            recorded.set()
+
+    for _ in range(places + 1):
+        await queue_job(context.database, context.secrets, neighbour, now)
+    two = replace(context, connections={other.id: stuck, account_id: connection}, failpoint=tell)
+    running = asyncio.create_task(loop.run(two, stopping, submits=places))
+    async with asyncio.timeout(30):
+        await hanging.enough.wait()
+        await bench.queue()
+        await recorded.wait()
+        assert hanging.creates == places / 2
+        assert bench.renders() == 1
+        stopping.set()
+        hanging.go_on.set()
+        await running
+
+
+async def test_a_probe_that_waits_for_the_gate_does_not_keep_the_sweep_awake(bench: Bench) -> None:
+    now = bench.clock.now()
+    account = await bench.account()
+    async with bench.context.database.begin() as session:
+        await governor.pause(session, account.id, "unauthorized", now)
+        await governor.gate(session, account.id, Told(timedelta(hours=1)), now)
+    bench.clock.advance(timedelta(minutes=30))
+    assert "sweep" not in await loop.due_lanes(bench.context)
+    bench.clock.advance(timedelta(minutes=30))
+    assert "sweep" in await loop.due_lanes(bench.context)
