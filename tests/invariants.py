@@ -183,7 +183,7 @@ INVARIANTS = (
     ),
     Invariant(
         11,
-        "Jobs in flight at HeyGen never exceed the cap, over all processes",
+        "Jobs in flight at HeyGen never exceed the cap, over all processes; a twin in training is not counted",
         (
             f"{SUBMIT}::test_fifty_videos_are_fifty_renders_and_never_more_than_ten_at_once",
             f"{GOVERNOR}::test_whoever_counts_slots_keeps_others_from_counting_until_the_slot_is_taken",
@@ -258,7 +258,7 @@ INVARIANTS = (
         16,
         "No transaction is open across a network call",
         (
-            f"{CLAIMS}::test_the_suite_would_see_a_call_to_heygen_within_a_transaction",
+            f"{CLAIMS}::test_the_suite_would_see_a_call_within_a_transaction",
             f"{LOOP}::test_after_a_stop_nothing_more_is_claimed_and_what_is_under_way_ends",
         ),
         ("a transaction is held over a call",),

@@ -44,11 +44,16 @@ TLS = httpx.create_ssl_context()
 """Shared: reading the authorities' certificates takes longer than most tests."""
 
 
+async def refuse_within_transaction(request: httpx.Request) -> None:
+    """No call, be it to HeyGen, a receiver or a file, while its task holds a transaction."""
+    assert not transaction_open.get(), f"a transaction is open across a network call: {request.url}"
+
+
 class NoTransactionTransport(httpx.AsyncHTTPTransport):
-    """Refuses a call to HeyGen while this task holds a transaction."""
+    """The wire to HeyGen."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        assert not transaction_open.get(), "a transaction is open across a network call"
+        await refuse_within_transaction(request)
         return await super().handle_async_request(request)
 
 
@@ -67,6 +72,7 @@ async def make_context(
             httpx.AsyncClient(transport=NoTransactionTransport(verify=TLS), timeout=30)
         )
         guarded = await stack.enter_async_context(guarded_client(allow_private=True, tls=TLS))
+        guarded.event_hooks = {"request": [refuse_within_transaction]}
         connections, watchdog = {}, Watchdog()
         for account_id, url in accounts.items():
             limit = timedelta(seconds=10)
