@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
@@ -185,12 +185,12 @@ class Callers:
 
 
 async def settle_in(
-    database: Database, account: Account, names: Sequence[str], random: Random, now: datetime
+    database: Database, accounts: Mapping[str, Account], random: Random, now: datetime
 ) -> Callers:
-    """Callers of new tenants, the first of which sees the whole account and has registered an endpoint."""
+    """Callers of new tenants, by name; the first sees its whole account and has registered an endpoint."""
     tenants: list[Tenant] = []
     secrets: list[Secret] = []
-    for name in names:
+    for name, account in accounts.items():
         async with database.begin() as session:
             tenant, secret = await create_tenant(
                 session, name, account.id, account_wide=not tenants, secrets=SECRETS, now=now

@@ -58,7 +58,8 @@ class Happenings:
         name = self.world.random.choice(self.world.swarm.scenarios)
         options = dict(SCENARIOS[name])
         self.world.met[f"scenario {name}"] += 1
-        self.world.simulator.set_scenario(name, self.world.random.choice((1, 1, 2, 5)), None, **options)
+        times = self.world.random.choice((1, 1, 2, 5))
+        self.world.random.choice(self.world.simulators).set_scenario(name, times, None, **options)
 
     async def _receiver(self) -> None:
         self.world.receivers.states[self.world.random.choice(HOOKS)] = self.world.random.choice(

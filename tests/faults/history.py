@@ -148,6 +148,8 @@ def _renders(history: History) -> Iterator[str]:
         for bill in bills:
             if job is None:
                 yield f"render of no job: {bill.heygen_id}, key {bill.key}"
+            elif bill.account_id not in {"", job.account_id}:
+                yield f"render on another account than its job's: {bill.heygen_id} of {job_id}"
             elif job.heygen_id != bill.heygen_id:
                 yield f"render orphaned: {bill.heygen_id} of {job_id}, which knows {job.heygen_id}"
 
@@ -203,8 +205,10 @@ def _limits(history: History) -> Iterator[str]:
     """The account's cap, and the waits that HeyGen asked for."""
     if history.cap is not None and history.peak > history.cap:
         yield f"cap passed: {history.peak} in flight, {history.cap} allowed"
-    sends, fuzz = history.tables.sends, history.clocks_differ
+    fuzz = history.clocks_differ
+    accounts = {job.id: job.account_id for job in history.tables.jobs}
     for call in history.calls:
+        sends = [it for it in history.tables.sends if call.account_id in {"", accounts.get(it.job_id, "")}]
         # The wait begins once it is known: a sender may die before it has written down what it was told.
         told = [
             it.answered_at for it in sends if it.key == call.key and it.http_status == 429 and it.answered_at
@@ -217,7 +221,7 @@ def _limits(history: History) -> Iterator[str]:
         early = [send.key for send in sends if known + fuzz < send.sent_at < until - fuzz]
         if history.longest_read is not None:
             # Of calls that create nothing HeyGen alone tells, and when they came: a while after they were begun.
-            others = [it for it in history.calls if not it.creates]
+            others = [it for it in history.calls if not it.creates and it.account_id == call.account_id]
             since = known + fuzz + history.longest_read
             early += [f"{it.method} {it.path}" for it in others if since < it.at < until - fuzz]
         if early:

@@ -100,7 +100,7 @@ class Machine(RuleBasedStateMachine):
         folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="greenroom-", dir=MEMORY)))
 
         async def settle_in() -> Stage:
-            stage = Stage(dice, folder, Swarm())
+            stage = Stage(dice, folder, Swarm(accounts=2))
             await stage.settle_in()
             # Hypothesis often leaves a rule out for a whole example.
             await stage.callers.create(stage.replicas[0], stage.now())
@@ -211,12 +211,12 @@ class Machine(RuleBasedStateMachine):
         self.expired = True
         self.tick(25 * 3600)
 
-    @precondition(lambda self: self.world.simulator.requests("POST", "/v3/videos"))
+    @precondition(lambda self: any(it.requests("POST", "/v3/videos") for it in self.world.simulators))
     @rule(known=st.booleans(), named=st.sampled_from(("own", "other", "none")))
     def forge(self, known: bool, named: str) -> None:
         """Somebody posts a success, under a job's own token or under none that exists."""
-        store = self.world.simulator._world.store
-        owed = store.all("SELECT url, video_id FROM callbacks ORDER BY id")
+        asked = "SELECT url, video_id FROM callbacks ORDER BY id"
+        owed = [row for it in self.world.simulators for row in it._world.store.all(asked)]
         if not owed:
             return
         victim, other = self.random.choice(owed), self.random.choice(owed)
@@ -240,7 +240,7 @@ class Machine(RuleBasedStateMachine):
     )
     def heygen(self, name: str) -> None:
         """HeyGen misbehaves once."""
-        self.world.simulator.set_scenario(name, 1)
+        self.random.choice(self.world.simulators).set_scenario(name, 1)
 
     # what must hold
 

@@ -18,6 +18,8 @@ from tests.faults.wires import CallbackWire, HeyGenWire, Receivers, Weather
 from tests.services import run_worker
 
 START = datetime(2026, 3, 2, 9, 30, 0, 5000, tzinfo=UTC)
+HOST = "heygen.test"
+HEYGEN = f"http://{HOST}"
 READING = 1e-6  # seconds that pass whenever somebody reads the clock: no two instants are the same
 ODD = 0.37  # seconds beyond whole ones that pass at once: nothing becomes due at the very moment of a look
 STEPS = 25
@@ -57,7 +59,7 @@ class Program:
             folder=folder / "heygen",
             now=self.now,
             background=False,
-            base_url="http://heygen.test",
+            base_url=HEYGEN,
             callback_transport=wire,
         )
         self.simulator = Simulator(options)
@@ -73,16 +75,16 @@ class Program:
     async def settle_in(self) -> None:
         """An account, a tenant, a replica."""
         account = await make_account(self.database, self.now(), concurrency=3, name="only")
-        self.callers = await settle_in(self.database, account, ("acme",), self.random, self.now())
+        self.callers = await settle_in(self.database, {"acme": account}, self.random, self.now())
         around = Surroundings(
             database=self.database,
             turns=self.turns,
             seconds=self._elapsed,
             now=self.now,
             random=Even(0),
-            account_id=account.id,
+            accounts={account.id: HEYGEN},
             folder=self.folder / "files",
-            heygen=HeyGenWire(self.simulator, self.turns, self.weather),
+            heygen=HeyGenWire({HOST: self.simulator}, self.turns, self.weather),
             webhooks=self.receivers,
             callbacks=True,
             pace=Pace(first_poll=timedelta(seconds=60), slowest_poll=timedelta(minutes=30)),

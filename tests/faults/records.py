@@ -23,6 +23,7 @@ class Bill:
     key: str | None
     body_sha256: str
     at: datetime
+    account_id: str = ""  # whose, where there are several
 
     @property
     def job_id(self) -> str:
@@ -41,6 +42,7 @@ class Call:
     key: str | None
     body_sha256: str
     retry_after: float | None = None  # seconds it was told to wait
+    account_id: str = ""  # whose, where there are several
 
     @property
     def creates(self) -> bool:
@@ -228,8 +230,8 @@ class History:
     asks: Sequence[Ask] = ()
     webhooks: Sequence[Webhook] = ()
     secrets: Sequence[Secret] = ()
-    peak: int = 0  # jobs in flight at HeyGen at once
-    cap: int | None = None  # of the account
+    peak: int = 0  # jobs in flight at HeyGen at once, of the account that had most
+    cap: int | None = None  # of each account
     rendering: frozenset[str] = frozenset()  # HeyGen's ids that never end
     down: frozenset[str] = (
         frozenset()

@@ -1,6 +1,6 @@
 """One process of a simulated service: its clock, its API, its worker, and how it dies."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ from tests.faults.inline_database import InlineDatabase
 from tests.faults.turns import Turns
 from tests.faults.wires import CREATE_SECONDS, READ_SECONDS, guarded
 
-HEYGEN, FRONT = "http://heygen.test", "http://greenroom.test"
+FRONT = "http://greenroom.test"
 SWEEP_SECONDS = 60.0
 FOLLOW_SECONDS = 60.0
 PRUNE_SECONDS = 6 * 3600.0
@@ -50,7 +50,7 @@ class Surroundings:
     seconds: Callable[[], float]
     now: Callable[[], datetime]
     random: Random
-    account_id: str
+    accounts: Mapping[str, str]  # where HeyGen is, by account id
     folder: Path
     heygen: httpx.AsyncBaseTransport
     webhooks: httpx.AsyncBaseTransport
@@ -90,15 +90,18 @@ class Replica:
             httpx.AsyncClient(transport=around.heygen, trust_env=False)
         )
         create, read = timedelta(seconds=CREATE_SECONDS), timedelta(seconds=READ_SECONDS)
-        heygen = HeyGen(http, HEYGEN, "test-key", create_timeout=create, read_timeout=read, now=clock.now)
-        catalog = Catalog(heygen, clock.now)
-        self._stack.push_async_callback(catalog.aclose)
+        connections = {}
+        for account_id, url in around.accounts.items():
+            heygen = HeyGen(http, url, "test-key", create_timeout=create, read_timeout=read, now=clock.now)
+            catalog = Catalog(heygen, clock.now)
+            self._stack.push_async_callback(catalog.aclose)
+            connections[account_id] = Connection(heygen, catalog, simulated=True)
         self.context = Context(
             database=around.database,
             clock=clock,
             secrets=SECRETS,
             storage=Storage(around.folder),
-            connections={around.account_id: Connection(heygen, catalog, simulated=True)},
+            connections=connections,
             webhooks=guarded(around.webhooks),
             files=guarded(around.heygen),
             links=Links(FRONT, SECRETS.signing_keys("links")),

@@ -14,7 +14,14 @@ ZEROS = {
         *("two renders", "one render on two", "one key with", "new key after", "paid call"),
         *("key sent", "one HeyGen id"),
     ),
-    "orphaned renders": ("render of no", "render orphaned", "job holds", "completed without", "billed, yet"),
+    "orphaned renders": (
+        "render of no",
+        "render on another",
+        "render orphaned",
+        "job holds",
+        "completed without",
+        "billed, yet",
+    ),
     "jobs that did not end": (
         *("did not end", "did not recover", "job not terminal", "job still owed"),
         *("file still owed", "submission left", "body kept", "batch counted"),

@@ -10,13 +10,14 @@ from random import Random
 import httpx
 
 from app.context import Pace
+from app.models import Account
 from app.simulator.app import Options, Simulator
 from tests.factories import make_account
 from tests.faults import punctuality, sources
 from tests.faults.callers_at_work import HOOKS, settle_in
 from tests.faults.history import violations
 from tests.faults.inline_database import InlineDatabase
-from tests.faults.records import History, unsettled
+from tests.faults.records import Bill, Call, History, unsettled
 from tests.faults.replica import Replica, Surroundings, revive
 from tests.faults.swarm import Swarm
 from tests.faults.turns import Turns
@@ -55,19 +56,23 @@ class World:
         self.replicas: list[Replica] = []
         self.back_at: dict[str, float] = {}
         self.bound: dict[tuple[str, str, str], str] = {}
-        self.simulator = Simulator(
+        hosts = [f"heygen-{number}.test" for number in range(self.swarm.accounts)]
+        self.simulators = [self._simulator(host) for host in hosts]
+        self.accounts: list[Account] = []  # each with the simulator at its place
+        self.wire = HeyGenWire(dict(zip(hosts, self.simulators, strict=True)), self.turns, self.weather)
+
+    def _simulator(self, host: str) -> Simulator:
+        return Simulator(
             Options(
-                folder=folder / "heygen",
+                folder=self.folder / host,
                 now=self.now,
                 background=False,
-                base_url="http://heygen.test",
+                base_url=f"http://{host}",
                 concurrency=1000,
                 replay_errors=self.swarm.replay_errors,
                 callback_transport=CallbackWire(self._front, self.random, lost=0.1),
             )
         )
-
-        self.wire = HeyGenWire(self.simulator, self.turns, self.weather)
 
     def now(self) -> datetime:
         """The true time, which HeyGen's clock and the database's show."""
@@ -75,15 +80,24 @@ class World:
 
     async def settle_in(self) -> None:
         """The rows that are there before anybody asks, and the replicas."""
-        account = await make_account(self.database, self.now(), concurrency=self.swarm.slots)
-        self.callers = await settle_in(self.database, account, ("acme", "bolt"), self.random, self.now())
+        for simulator in self.simulators:
+            self.accounts.append(
+                await make_account(
+                    self.database,
+                    self.now(),
+                    concurrency=self.swarm.slots,
+                    base_url=simulator.options.base_url,
+                )
+            )
+        tenants = {"acme": self.accounts[0], "bolt": self.accounts[-1]}
+        self.callers = await settle_in(self.database, tenants, self.random, self.now())
         around = Surroundings(
             database=self.database,
             turns=self.turns,
             seconds=lambda: self.seconds,
             now=self.now,
             random=self.random,
-            account_id=account.id,
+            accounts={account.id: account.base_url for account in self.accounts},
             folder=self.folder / "files",
             heygen=self.wire,
             webhooks=self.receivers,
@@ -97,7 +111,8 @@ class World:
         for replica in self.replicas:
             await replica.start()
         if self.swarm.silence:
-            self.simulator.set_scenario("callbacks_lost")
+            for simulator in self.simulators:
+                simulator.set_scenario("callbacks_lost")
 
     def delay(self, label: str) -> float | None:
         """How long to stand at a boundary, in seconds; None where nobody has to."""
@@ -115,7 +130,8 @@ class World:
         self.calm = True
         self.weather.shares, self.weather.away = {}, False
         if not self.swarm.silence:
-            self.simulator.clear_scenarios()
+            for simulator in self.simulators:
+                simulator.clear_scenarios()
         for frozen in self.turns.standing:
             frozen.until = min(frozen.until, self.seconds + 600)
         if not self.swarm.late_receivers:
@@ -149,7 +165,8 @@ class World:
                 await replica.start()
         await self.turns.release_due()
         self._compare_clocks()
-        await self.turns.run("heygen", self.simulator.send_due_callbacks())
+        for simulator in self.simulators:
+            await self.turns.run("heygen", simulator.send_due_callbacks())
 
     def _note_bound_keys(self) -> None:
         """Remember what callers' keys stand for: after two days the service may forget them."""
@@ -213,18 +230,34 @@ class World:
         stuck = frozenset(self._never_ending())
         return History(
             tables=replace(tables, bound=self.bound | tables.bound),
-            bills=sources.bills(self.simulator.ledger()),
-            calls=sources.calls(self.simulator.requests()),
+            bills=self.bills(),
+            calls=self.calls(),
             asks=self.callers.asks,
             webhooks=self.receivers.got,
             secrets=self.callers.secrets,
-            peak=self.simulator.peak_in_flight(),
+            peak=max(simulator.peak_in_flight() for simulator in self.simulators),
             # What never ends is given up a day after its deadline; HeyGen holds it still.
             cap=self.swarm.slots + len(stuck),
             rendering=stuck,
             down=frozenset(self.receivers.told_gone),
             clocks_differ=punctuality.CLOCKS_DIFFER,
         )
+
+    def bills(self) -> list[Bill]:
+        """What HeyGen wants to be paid, whosever account it is."""
+        return [
+            replace(bill, account_id=account.id)
+            for account, simulator in zip(self.accounts, self.simulators, strict=True)
+            for bill in sources.bills(simulator.ledger())
+        ]
+
+    def calls(self) -> list[Call]:
+        """What HeyGen was asked, one account after the other."""
+        return [
+            replace(call, account_id=account.id)
+            for account, simulator in zip(self.accounts, self.simulators, strict=True)
+            for call in sources.calls(simulator.requests())
+        ]
 
     async def end(self) -> None:
         """Nothing of it is left for the world after it."""
@@ -233,9 +266,10 @@ class World:
                 await replica.crash()
         await self.turns.kill("network")
         await self.turns.kill("heygen")
-        await self.simulator.close()
+        for simulator in self.simulators:
+            await simulator.close()
         await self.database.renew()
 
     def _never_ending(self) -> list[str]:
-        rendering = self.simulator._world.store.all("SELECT id FROM videos WHERE finish_at IS NULL")
-        return [row["id"] for row in rendering]
+        never = "SELECT id FROM videos WHERE finish_at IS NULL"
+        return [row["id"] for it in self.simulators for row in it._world.store.all(never)]

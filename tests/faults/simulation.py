@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from tests.faults import punctuality, sources
+from tests.faults import punctuality
 from tests.faults.happenings import Happenings
 from tests.faults.memory import MEMORY
 from tests.faults.quiet import without_logs
@@ -51,7 +51,7 @@ async def _simulate(seed: int, swarm: Swarm | None) -> Outcome:
                 len(world.callers.made),
                 timedelta(seconds=world.seconds),
                 world.met,
-                punctuality.attached_within(world.database.raw, sources.bills(world.simulator.ledger())),
+                punctuality.attached_within(world.database.raw, world.bills()),
                 len({ask.job_id for ask in world.callers.asks if ask.items}),
             )
         finally:

@@ -52,6 +52,7 @@ class Swarm:
     weather: Mapping[str, float] = field(default_factory=dict)
     scenarios: tuple[str, ...] = ()
     weights: Mapping[str, float] = field(default_factory=lambda: {"create": 6.0, "tick": 8.0})
+    accounts: int = 1
 
     @classmethod
     def of(cls, random: Random) -> "Swarm":
@@ -96,4 +97,5 @@ class Swarm:
                 "jump": maybe(1.5, 0.3),
                 "outage": maybe(0.5, 0.2),
             },
+            accounts=random.choice((1, 1, 2)),
         )

@@ -246,6 +246,9 @@ PLANTED: dict[str, Callable[[History], History]] = {
         it, bills=[*it.bills, Bill("video", "heygen-three", "three-1", "sha", AT)]
     ),
     "render orphaned": lambda it: job(it, heygen_id=None, status="failed"),
+    "render on another account than its job's": lambda it: replace(
+        it, bills=[replace(it.bills[0], account_id="b"), *it.bills[1:]]
+    ),
     "paid call billed 2 times": lambda it: replace(it, bills=[*it.bills, SPOKEN]),
     "paid calls billed that nobody asked for": lambda it: replace(
         it, bills=[*it.bills, replace(SPOKEN, key="another key of said")]

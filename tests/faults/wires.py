@@ -41,10 +41,10 @@ class Weather:
 
 
 class HeyGenWire(httpx.AsyncBaseTransport):
-    """From a replica to the simulator. A create that was written arrives even where its sender is gone by then."""
+    """From a replica to simulators, by host. A create that was written arrives even where its sender is gone by then."""
 
-    def __init__(self, simulator: Simulator, turns: Turns, weather: Weather) -> None:
-        self._inner = httpx.ASGITransport(simulator.app)
+    def __init__(self, simulators: Mapping[str, Simulator], turns: Turns, weather: Weather) -> None:
+        self._inner = {host: httpx.ASGITransport(it.app) for host, it in simulators.items()}
         self._turns = turns
         self._weather = weather
         self._turn = asyncio.Lock()
@@ -102,7 +102,7 @@ class HeyGenWire(httpx.AsyncBaseTransport):
         async with self._turn:
             self._turns.exchanging += 1
             try:
-                answer = await self._inner.handle_async_request(request)
+                answer = await self._inner[request.url.host].handle_async_request(request)
                 content = await answer.aread()
                 # Files are read in threads: whoever else is awake comes to rest first, however long that took.
                 while self._turns.awake() > 1 and not self._turns.patient:  # noqa: ASYNC110 -- there is no event for that
