@@ -63,7 +63,7 @@ async def own_footage(
     if isinstance(source, InlineAsset):
         return await take_in_inline(ctx, caller, source, param)
     async with ctx.database.begin() as session:
-        asset = await own_asset(session, caller, source.asset_id)
+        asset = await own_asset(session, caller, source.asset_id, f"{param}.asset_id")
         ours = asset is not None or await session.get(Asset, source.asset_id) is not None
     if asset is None:
         if ours or not caller.account_wide:
