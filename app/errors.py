@@ -75,7 +75,9 @@ class Unauthorized(ApiError):
     status = 401
     default_code = "unauthorized"
 
-    def __init__(self, message: str = "Unauthorized") -> None:
+    def __init__(
+        self, message: str = "Unauthorized: send a key in the header x-api-key, or as Authorization: Bearer."
+    ) -> None:
         super().__init__(message, headers={"WWW-Authenticate": "Bearer"})
 
 
@@ -102,6 +104,10 @@ class NotFound(ApiError):
     @classmethod
     def path(cls) -> NotFound:
         return cls("Greenroom does not serve this HeyGen path")
+
+    @classmethod
+    def unknown_path(cls) -> NotFound:
+        return cls("There is no such path that Greenroom knows of, here or at HeyGen.")
 
     @classmethod
     def video(cls, video_id: str) -> NotFound:

@@ -149,7 +149,7 @@ class Settings(BaseSettings):
     retention: timedelta = Field(
         timedelta(days=30),
         gt=timedelta(days=1),
-        description="How long finished deliveries and received callbacks can be looked up, in seconds.",
+        description="How long finished deliveries and received callbacks can be looked up, in seconds; more than a day.",
     )
     log_level: str = Field(
         "INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least level that is logged."

@@ -49,6 +49,7 @@ def _refused(area: str, why: str, *names: str) -> tuple[Operation, ...]:
 
 OURS = "answered from our own tables"
 WIDE = "our own first, then HeyGen's, cached"
+EVERY_NAME = "all of HeyGen's, for clients that name any; those of its other products never happen here"
 OTHER_PRODUCT = "not a talking video: call HeyGen itself"
 
 OPERATIONS = (
@@ -121,7 +122,7 @@ OPERATIONS = (
         ("PATCH /v3/webhooks/endpoints/{endpoint_id}", OURS),
         ("DELETE /v3/webhooks/endpoints/{endpoint_id}", OURS),
         ("POST /v3/webhooks/endpoints/{endpoint_id}/rotate-secret", "the old secret signs on for a day"),
-        ("GET /v3/webhooks/event-types", OURS),
+        ("GET /v3/webhooks/event-types", EVERY_NAME),
         ("GET /v3/webhooks/events", OURS),
     ),
     *_area("Account", SERVED, ("GET /v3/users/me", "the tenant as HeyGen shows an account")),

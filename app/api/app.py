@@ -33,7 +33,7 @@ from app.api.dependencies import AnswerHeaders
 from app.api.middleware import install_middleware
 from app.api.openapi import ERRORS, install_openapi
 from app.context import Context
-from app.errors import ApiError, InvalidParameter, NotFound
+from app.errors import ApiError, InvalidParameter, NotFound, shown
 
 
 def create_api(context: Context | None = None, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
@@ -86,13 +86,15 @@ class PlainAddress:
 def _fault(scope: Scope) -> ApiError | None:
     if "\x00" in scope["path"]:
         return NotFound("There is nothing at this path.")
-    if b"%00" in scope["query_string"]:
-        return InvalidParameter("The query must not contain the character U+0000.")
+    query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    for name, value in query:
+        if "\x00" in name:
+            return InvalidParameter("The query must not contain the character U+0000.")
+        if "\x00" in value:
+            named = shown(name)
+            return InvalidParameter(f"{named!r} must not contain the character U+0000.", param=named)
     if scope["path"].startswith("/v3/"):
-        names = Counter(
-            name for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        )
-        for name, count in names.items():
+        for name, count in Counter(name for name, _ in query).items():
             if count > 1 and name not in SEVERAL:
                 return InvalidParameter(f"{name!r} must be given once.", param=name)
     return None

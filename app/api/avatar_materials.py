@@ -9,6 +9,7 @@ from typing import Any
 from app.api.asset_intake import own_asset, take_in_inline
 from app.api.avatar_requests import AvatarRequest, PhotoAvatar, PromptAvatar, TwinAvatar
 from app.api.file_inputs import AssetInput, InlineAsset, StoredAsset, UrlAsset
+from app.api.heygen_assets import check_assets
 from app.api.photo_intake import FETCH_SECONDS, usable_photo
 from app.api.video_looks import LookFacts, heygens_looks, own_looks, refuse
 from app.context import Context
@@ -43,6 +44,8 @@ async def bring_material(ctx: Context, caller: Caller, asked: AvatarRequest) -> 
     match asked:
         case PhotoAvatar():
             photo = await usable_photo(ctx, caller, asked.file)
+            if photo is None:
+                await check_assets(ctx, caller, _left_to_heygen({"file": asked.file}))
             asset_id, same = _named(photo.asset if photo else None, asked.file)
             facts = {"image_width": photo.width, "image_height": photo.height} if photo else None
             places = [(("file", "asset_id"), asset_id)] if photo else ()
@@ -60,7 +63,7 @@ async def own_footage(
     if isinstance(source, InlineAsset):
         return await take_in_inline(ctx, caller, source, param)
     async with ctx.database.begin() as session:
-        asset = await own_asset(session, caller, source.asset_id)
+        asset = await own_asset(session, caller, source.asset_id, f"{param}.asset_id")
         ours = asset is not None or await session.get(Asset, source.asset_id) is not None
     if asset is None:
         if ours or not caller.account_wide:
@@ -78,6 +81,8 @@ async def _footage(ctx: Context, caller: Caller, source: AssetInput, param: str)
         # HeyGen fetches it. What stands there may change, so that no two are known to be equal.
         return Material({param: {"type": "url", "url": source.url}}, None)
     asset = await own_footage(ctx, caller, source, param)
+    if asset is None:
+        await check_assets(ctx, caller, _left_to_heygen({param: source}))
     asset_id, same = _named(asset, source)
     places = [((param, "asset_id"), asset_id)] if asset is not None else ()
     return Material({param: _stored(asset_id)}, same, places)
@@ -90,7 +95,7 @@ async def _described(ctx: Context, caller: Caller, asked: PromptAvatar) -> Mater
         reference = await _reference(ctx, caller, named)
         body["avatar_id"] = named
     same: list[Any] = [asked.prompt, reference.look_id or named]
-    places = []
+    places, theirs = [], {}
     began = ctx.clock.elapsed()
     for number, source in enumerate(asked.reference_images):
         param = f"reference_images.{number}"
@@ -101,6 +106,9 @@ async def _described(ctx: Context, caller: Caller, asked: PromptAvatar) -> Mater
         same.append(same_photo)
         if photo is not None:
             places.append((("reference_images", str(number), "asset_id"), asset_id))
+        else:
+            theirs[param] = source
+    await check_assets(ctx, caller, _left_to_heygen(theirs))
     unchecked = [("look", named)] if reference.unchecked and named is not None else []
     return Material(body, same, places, reference.look_id, unchecked)
 
@@ -113,6 +121,11 @@ async def _reference(ctx: Context, caller: Caller, avatar_id: str) -> LookFacts:
         found = await heygens_looks(ctx, caller, [avatar_id])
     facts: LookFacts = refuse(found, avatar_id, "avatar_id")
     return facts
+
+
+def _left_to_heygen(sources: Mapping[str, AssetInput]) -> dict[str, str]:
+    """Files that no row of ours holds: their ids, by the fields that name them."""
+    return {f"{at}.asset_id": it.asset_id for at, it in sources.items() if isinstance(it, StoredAsset)}
 
 
 def _named(asset: Asset | None, source: AssetInput) -> tuple[str, str]:

@@ -19,7 +19,7 @@ from app.api.requests import (
     validate,
     without_nulls,
 )
-from app.errors import InvalidParameter
+from app.errors import Fault, InvalidParameter
 
 
 def _plain(text: str) -> str:
@@ -101,10 +101,22 @@ def parse_avatar(body: Mapping[str, Any], *, allow_private: bool = False) -> Ava
         raise InvalidParameter(
             f"'type' must be one of {', '.join(repr(known) for known in KINDS)}.", param="type"
         )
+    wire["type"] = kind
     if "file" in KINDS[kind].model_fields and "file" not in wire:
-        # HeyGen's words, and its name for the field.
-        raise InvalidParameter("At least one file source is required: provide 'file'.", param="files")
-    return validate(KINDS[kind], wire | {"type": kind}, allow_private=allow_private)
+        raise _without_file(KINDS[kind], wire)
+    return validate(KINDS[kind], wire, allow_private=allow_private)
+
+
+def _without_file(model: type[WireModel], wire: Mapping[str, Any]) -> InvalidParameter:
+    """What is said of a body without `file`: HeyGen's words and its name for the field, and all else that is wrong."""
+    message = "At least one file source is required: provide 'file'."
+    try:
+        validate(model, wire)
+    except InvalidParameter as error:
+        others = tuple(fault for fault in error.errors if fault.path != "file")
+        errors = (Fault(message, "file"), *others) if others else ()
+        return InvalidParameter(message, param="files", errors=errors)
+    raise AssertionError("a file is required")
 
 
 def parse_change(body: Mapping[str, Any]) -> LookChange:

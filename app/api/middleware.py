@@ -46,6 +46,11 @@ NO_ROOM = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ESTALE}
 )
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+HEYGENS_ALONE = re.compile(
+    r"/+v3/(videos/[^/]+/scenes|folders|api_keys|video-agents|video-translations|lipsyncs|overdubs|ai-clipping"
+    r"|background-removals|filler-word-removals|templates|brand-kits|brand-glossaries|audio)(/|$)"
+)
+"""Paths of HeyGen's that are not served: docs/HEYGEN_API.md lists them."""
 CLIENT_CLOSED_REQUEST = 499  # in the log only: nobody is there to be told
 
 
@@ -222,5 +227,7 @@ def _served(request: Request) -> list[str]:
 
 
 def _unknown_path(path: str) -> NotFound:
-    heygen = re.match(r"/+v3(/|$)", path)
-    return NotFound.path() if heygen else NotFound("There is nothing at this path.")
+    if HEYGENS_ALONE.match(path):
+        return NotFound.path()
+    ours = re.match(r"/+v3(/|$)", path)
+    return NotFound.unknown_path() if ours else NotFound("There is nothing at this path.")

@@ -240,6 +240,7 @@ def _fault(detail: Mapping[str, Any], body: Mapping[str, Any]) -> Fault:
     rule = detail["msg"] if kind == "rule" else _RULES.get(kind, "is not valid.").format(**context)
     if kind == "string_too_short" and context["min_length"] == 1:
         rule = "must not be empty."
+    rule = rule.replace(" 1 items.", " 1 item.")
     return Fault(f"'{path}' {rule}", path) if path else Fault(f"The request {rule}")
 
 

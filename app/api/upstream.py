@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from app.context import Connection, Context
 from app.errors import (
@@ -22,6 +23,12 @@ from app.heygen.titles import without_token
 from app.tenancy import Caller
 
 RETRY_SECONDS = 5
+LOOK_UP_WITHIN = 2.0  # seconds
+MOST_LOOK_UPS = (
+    40  # reads of HeyGen for one request, of each kind of thing; what is beyond them the worker finds out
+)
+
+_T = TypeVar("_T")
 
 _KINDS: Mapping[int, type[ApiError]] = {
     kind.status: kind for kind in (InvalidParameter, InsufficientCredit, Forbidden, Conflict)
@@ -35,6 +42,17 @@ def connection_of(ctx: Context, caller: Caller) -> Connection:
     if connection is None:
         raise Unavailable("The HeyGen account is not connected now.", retry_after=RETRY_SECONDS)
     return connection
+
+
+async def ask(read: Awaitable[_T]) -> _T | None:
+    """What HeyGen says; None where it cannot be asked now, which is no reason to refuse a job. Raises Missing."""
+    try:
+        async with asyncio.timeout(LOOK_UP_WITHIN):
+            return await read
+    except Missing:
+        raise
+    except (HeyGenError, TimeoutError):
+        return None
 
 
 @contextmanager

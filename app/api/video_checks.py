@@ -13,8 +13,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from app import grants
+from app.api.heygen_assets import absent_assets
 from app.api.video_bodies import Speaker
-from app.api.video_files import Assets, Places, bring_files, find_announced, find_assets, own_places
+from app.api.video_files import Files, Places, bring_files, find_files, own_places
 from app.api.video_looks import (
     LookFacts,
     VoiceFacts,
@@ -57,8 +58,7 @@ class Known:
 
     looks: Mapping[str, LookFacts]
     voices: Mapping[str, VoiceFacts]
-    assets: Assets
-    announced: frozenset[str] = frozenset()  # direct uploads of the caller's that are not complete
+    files: Files
 
 
 async def check_video(ctx: Context, caller: Caller, request: VideoRequest, now: datetime) -> Checked:
@@ -108,15 +108,15 @@ async def look_up(ctx: Context, caller: Caller, requests: Sequence[VideoRequest]
     async with ctx.database.begin() as session:
         own = await own_looks(session, caller, look_ids)
         asset_ids = {named.id for it in requests for named in it.assets}
-        assets = await find_assets(session, asset_ids)
-        announced = await find_announced(session, caller, asset_ids)
+        files = await find_files(session, caller, asset_ids)
         voice_ids = sorted({named.id for it in requests for named in it.voices})
         rights = await grants.rights(session, caller, GrantKind.VOICE, voice_ids)
-    theirs, voices = await asyncio.gather(
+    theirs, voices, absent = await asyncio.gather(
         heygens_looks(ctx, caller, sorted(look_ids - own.keys())),
         heygens_voices(ctx, caller, voice_ids, rights),
+        absent_assets(ctx, caller, files.left_to_heygen(caller, asset_ids)),
     )
-    return Known(own | theirs, voices, assets, announced)
+    return Known(own | theirs, voices, replace(files, absent=absent))
 
 
 def check_named(caller: Caller, request: VideoRequest, known: Known) -> Checked:
@@ -145,7 +145,7 @@ def check_named(caller: Caller, request: VideoRequest, known: Known) -> Checked:
         body,
         look_id=looks[0][1] if alone else None,
         looks=() if alone else tuple(looks),
-        assets=own_places(caller, request, known.assets, known.announced),
+        assets=own_places(caller, request, known.files),
         unchecked=tuple(dict.fromkeys(unchecked)),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,12 +26,36 @@ from app.tenancy import Caller
 
 CLIPS, PICTURES = (".mp4", ".webm", ".mov"), (".png", ".jpg", ".jpeg")
 
-Assets = Mapping[str, Asset]
 Places = tuple[tuple[tuple[str, ...], str], ...]
 """(path within the body, id of an asset of ours)."""
 
 
-async def find_assets(session: AsyncSession, asset_ids: Iterable[str]) -> dict[str, Asset]:
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What is known of asset ids.
+
+    `assets` are ours, of any tenant; `announced` direct uploads of the caller's that are not complete; `absent` are
+    those that HeyGen does not have either.
+    """
+
+    assets: Mapping[str, Asset]
+    announced: frozenset[str] = frozenset()
+    absent: frozenset[str] = frozenset()
+
+    def left_to_heygen(self, caller: Caller, asset_ids: Iterable[str]) -> list[str]:
+        """Those that only HeyGen may know, and the caller may name: sorted."""
+        if not caller.account_wide:
+            return []
+        return sorted(set(asset_ids) - self.assets.keys() - self.announced)
+
+
+async def find_files(session: AsyncSession, caller: Caller, asset_ids: Iterable[str]) -> Files:
+    """What the tables tell of these ids."""
+    ids = frozenset(asset_ids)
+    return Files(await _find_assets(session, ids), await _find_announced(session, caller, ids))
+
+
+async def _find_assets(session: AsyncSession, asset_ids: Iterable[str]) -> dict[str, Asset]:
     """Every asset of these ids, of any tenant."""
     found: dict[str, Asset] = {}
     for some in portions(dict.fromkeys(asset_ids)):
@@ -39,7 +64,7 @@ async def find_assets(session: AsyncSession, asset_ids: Iterable[str]) -> dict[s
     return found
 
 
-async def find_announced(session: AsyncSession, caller: Caller, asset_ids: Iterable[str]) -> frozenset[str]:
+async def _find_announced(session: AsyncSession, caller: Caller, asset_ids: Iterable[str]) -> frozenset[str]:
     """Those of these ids that are the caller's direct uploads and not complete yet."""
     found: set[str] = set()
     for some in portions(dict.fromkeys(asset_ids)):
@@ -48,20 +73,20 @@ async def find_announced(session: AsyncSession, caller: Caller, asset_ids: Itera
     return frozenset(found)
 
 
-def own_places(caller: Caller, request: VideoRequest, assets: Assets, announced: frozenset[str]) -> Places:
+def own_places(caller: Caller, request: VideoRequest, files: Files) -> Places:
     """Where in the body assets of ours stand; raises NotFound, and InvalidParameter for the wrong kind of file."""
     with in_callers_words(request.renamed):
-        found = [(named, _asset_at(caller, named, assets, announced)) for named in request.assets]
-    _check_references(request, assets)
+        found = [(named, _asset_at(caller, named, files)) for named in request.assets]
+    _check_references(request, files.assets)
     return tuple((tuple(named.path.split(".")), asset.id) for named, asset in found if asset is not None)
 
 
-def _asset_at(caller: Caller, named: NamedFile, assets: Assets, announced: frozenset[str]) -> Asset | None:
+def _asset_at(caller: Caller, named: NamedFile, files: Files) -> Asset | None:
     """The asset of ours, of the right kind; None where only HeyGen may know it."""
-    asset = assets.get(named.id)
-    if named.id in announced and (asset is None or asset.deleted_at is not None):
+    asset = files.assets.get(named.id)
+    if named.id in files.announced and (asset is None or asset.deleted_at is not None):
         raise InvalidParameter(INCOMPLETE, code="asset_not_available", param=named.path)
-    if asset is None and caller.account_wide:
+    if asset is None and caller.account_wide and named.id not in files.absent:
         return None
     if asset is None or asset.tenant_id != caller.tenant_id or asset.deleted_at is not None:
         raise NotFound.asset(named.id, param=named.path)
@@ -78,7 +103,7 @@ def _check_kind(named: NamedFile, asset: Asset) -> None:
         )
 
 
-def _check_references(request: VideoRequest, assets: Assets) -> None:
+def _check_references(request: VideoRequest, assets: Mapping[str, Asset]) -> None:
     """As far as it can be told what they are."""
     if request.type != "cinematic_avatar":
         return

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app import grants
+from app.api.upstream import MOST_LOOK_UPS, ask
 from app.context import Context
 from app.database import portions
 from app.errors import ApiError, InvalidParameter, NotFound
 from app.heygen import schemas
-from app.heygen.errors import HeyGenError, Missing
+from app.heygen.errors import Missing
 from app.models import Group, Job, JobStatus, Look
 from app.tenancy import Caller
 
-LOOK_UP_WITHIN = 2.0  # seconds
-MOST_LOOK_UPS = 40  # reads of HeyGen for one request; what is beyond them the worker finds out
 ENGINES = frozenset({"avatar_iii", "avatar_iv", "avatar_v"})
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +134,7 @@ async def _look(ctx: Context, caller: Caller, avatar_id: str) -> schemas.Look | 
     """A look of HeyGen's own, or what is known where it does not tell."""
     connection = ctx.connections.get(caller.account_id)
     try:
-        look = await _ask(connection.catalog.look(avatar_id)) if connection else None
+        look = await ask(connection.catalog.look(avatar_id)) if connection else None
     except Missing:
         return _no_look(avatar_id)
     return look or LookFacts(unchecked=not caller.account_wide)
@@ -168,7 +165,7 @@ async def _voice(ctx: Context, caller: Caller, voice_id: str, rights: grants.Rig
     """The facts of a voice that is not known to be another tenant's."""
     connection = ctx.connections.get(caller.account_id)
     try:
-        voice = await _ask(connection.catalog.voice(voice_id)) if connection else None
+        voice = await ask(connection.catalog.voice(voice_id)) if connection else None
     except Missing:
         return _missing(voice_id)
     if voice is None:
@@ -189,17 +186,6 @@ def _missing(voice_id: str) -> VoiceFacts:
 def _untold(voice_id: str, rights: grants.Rights) -> VoiceFacts:
     """A voice of which HeyGen cannot be asked now: the worker asks, unless the caller may use it in any case."""
     return VoiceFacts(unchecked=voice_id not in rights.visible)
-
-
-async def _ask(read: Awaitable[_T]) -> _T | None:
-    """What HeyGen says; None where it cannot be asked now, which is no reason to refuse a job. Raises Missing."""
-    try:
-        async with asyncio.timeout(LOOK_UP_WITHIN):
-            return await read
-    except Missing:
-        raise
-    except (HeyGenError, TimeoutError):
-        return None
 
 
 def _engines(value: object) -> frozenset[str]:

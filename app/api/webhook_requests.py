@@ -45,7 +45,7 @@ def parse_update(body: Mapping[str, Any], *, allow_private: bool) -> EndpointUpd
     """The changes in `body`, at least one. Raises InvalidParameter."""
     wanted = validate(EndpointUpdate, without_nulls(body))
     if wanted == EndpointUpdate():
-        raise InvalidParameter("At least one of 'url' or 'events' must be provided.")
+        raise InvalidParameter("At least one of 'url', 'events' or 'status' must be provided.")
     if wanted.url is not None:
         _check(wanted.url, allow_private=allow_private)
     return wanted

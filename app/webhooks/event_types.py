@@ -39,7 +39,7 @@ EventType = Literal[
 _SUBJECTS = {
     "avatar_video": "A video",
     "avatar_video_gif": "The animated preview of a video",
-    "avatar_video_caption": "The captions of a video",
+    "avatar_video_caption": "The caption file of a video",
     "video_translate": "The translation of a video",
     "instant_avatar": "An avatar made from footage",
     "photo_avatar_generation": "An avatar made from a photo or a prompt",

@@ -100,7 +100,7 @@ def with_file(**fields: Any) -> dict[str, Any]:
         (PHOTO | {"name": "a\nb"}, "name", "'name' must not contain control characters."),
         (PHOTO | {"name": 3}, "name", "'name' must be a string."),
         (PHOTO | {"file": None}, "files", NO_FILE),
-        ({"type": "video"}, "files", NO_FILE),
+        ({"type": "video", "name": "Sarah"}, "files", NO_FILE),
         (PHOTO | {"file": "x"}, "file", "'file' must be an object."),
         (with_file(), "file.type", "'file.type' is required."),
         (with_file(type="ftp"), "file.type", "'file.type' must be one of 'url', 'asset_id', 'base64'."),
@@ -173,6 +173,18 @@ def with_file(**fields: Any) -> dict[str, Any]:
 def test_a_broken_rule_is_named_with_its_field(body: dict[str, Any], param: str, message: str) -> None:
     error = refusal(body)
     assert (error.param, error.message, error.errors) == (param, message, ())
+
+
+def test_all_that_is_missing_is_told_at_once() -> None:
+    error = refusal({"type": "photo", "mood": "good"})
+    assert (error.param, error.message) == ("files", NO_FILE), "HeyGen's name for it"
+    assert [(fault.path, fault.message) for fault in error.errors] == [
+        ("file", NO_FILE),
+        ("name", "'name' is required."),
+        ("mood", "'mood' is not a known field."),
+    ]
+    error = refusal({"type": "prompt"})
+    assert [fault.path for fault in error.errors] == ["name", "prompt"]
 
 
 def test_words_and_footage_are_taken() -> None:

@@ -243,6 +243,7 @@ async def test_what_is_not_complete_makes_no_video_and_no_look(
         ("/v3/videos", video, "image.asset_id"),
         ("/v3/videos", audio | {"audio_asset_id": told["asset_id"]}, "audio_asset_id"),
         ("/v3/avatars", {"type": "photo", "name": "Sarah", "file": source}, "file.asset_id"),
+        ("/v3/avatars", {"type": "digital_twin", "name": "Sarah", "file": source}, "file.asset_id"),
     ):
         assert error_of(await api.post(path, json=body)) == (400, "asset_not_available", param)
     async with caller(served, account, "other") as other:

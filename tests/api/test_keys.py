@@ -71,6 +71,7 @@ async def test_whatever_is_no_key_is_unauthorized_with_one_and_the_same_answer(
         seen.add(answer.text.replace(answer.headers["x-request-id"], ""))
     assert error_of(await keyless.get(ME, params={"api_key": key, "x-api-key": key}))[0] == 401
     assert len(seen) == 1
+    assert "Unauthorized: send a key in the header x-api-key, or as Authorization: Bearer." in seen.pop()
 
 
 async def test_a_key_that_is_no_ascii_is_unauthorized(keyless: httpx.AsyncClient) -> None:

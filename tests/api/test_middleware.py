@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from tests.api.edge import build_app, error_of, scope_of, served
 
-NOT_SERVED = "Greenroom does not serve this HeyGen path"
+UNKNOWN = "There is no such path that Greenroom knows of, here or at HeyGen."
 
 
 @pytest.fixture
@@ -159,10 +159,12 @@ async def test_the_frameworks_errors_become_ours(api: httpx.AsyncClient, status:
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("/v3/nothing", NOT_SERVED),
-        ("/v3", NOT_SERVED),
-        ("/v3/videos/", NOT_SERVED),
-        ("/v3/videos/../avatars", NOT_SERVED),
+        ("/v3/nothing", UNKNOWN),
+        ("/v3/templates2", UNKNOWN),
+        ("/v3", UNKNOWN),
+        ("/v3/videos/", UNKNOWN),
+        ("/v3/videos/../avatars", UNKNOWN),
+        ("/v3/templates/t1", "Greenroom does not serve this HeyGen path"),
         ("/v3x", "There is nothing at this path."),
         ("/", "There is nothing at this path."),
     ],

@@ -177,7 +177,8 @@ async def test_odd_addresses_get_an_envelope_and_never_a_redirect(api: httpx.Asy
     ):
         answer = await api.request(method, path)
         assert (answer.status_code, answer.headers["Allow"]) == (405, allow), path
-    assert error_of(await api.get("/v3/videos?title=%00"))[:2] == (400, "invalid_parameter")
+    assert error_of(await api.get("/v3/videos?title=%00")) == (400, "invalid_parameter", "title")
+    assert error_of(await api.get("/v3/videos?%00=x")) == (400, "invalid_parameter", None)
     assert error_of(await api.get("/v3/videos?title=a&title=")) == (400, "invalid_parameter", "title")
     assert (await api.get(f"/v3/videos/statuses?video_ids={video_id}&video_ids=x,y")).json()["data"][2:]
     assert (await read_video(api, video_id))["greenroom"]["phase"] == "queued"

@@ -174,7 +174,7 @@ FIELD_RULES: list[tuple[dict[str, Any], str, str]] = [
     (cinematic(prompt=""), "prompt", "must not be empty."),
     (cinematic(prompt="x" * 10_001), "prompt", "must be at most 10000 characters."),
     (cinematic(avatar_id="a"), "avatar_id", "must be a list."),
-    (cinematic(avatar_id=[]), "avatar_id", "must have at least 1 items."),
+    (cinematic(avatar_id=[]), "avatar_id", "must have at least 1 item."),
     (cinematic(avatar_id=["a"] * 4), "avatar_id", "must have at most 3 items."),
     (cinematic(avatar_id=["a", ""]), "avatar_id.1", "must not be empty."),
     (cinematic(references=[STORED] * 13), "references", "must have at most 12 items."),
@@ -195,7 +195,7 @@ FIELD_RULES: list[tuple[dict[str, Any], str, str]] = [
         for key in ("callback_url", "callback_id")
     ),
     (cinematic(script="x"), "script", UNKNOWN),
-    (STUDIO | {"scenes": []}, "scenes", "must have at least 1 items."),
+    (STUDIO | {"scenes": []}, "scenes", "must have at least 1 item."),
     (STUDIO | {"scenes": STUDIO["scenes"] * 17}, "scenes", "must have at most 50 items."),
     (STUDIO | {"scenes": [{}]}, "scenes.0.type", "is required."),
     (scene("text"), "scenes.0.type", "must be one of 'avatar_video', 'image', 'video'."),

@@ -23,6 +23,7 @@ from tests.api.callers import (
     PORTRAIT,
     VIDEO,
     VOICE,
+    at_heygen,
     caller,
     create_video,
     creates_at,
@@ -274,11 +275,13 @@ async def test_a_file_that_heygen_would_not_fetch_is_refused_at_once_wherever_it
 
 
 async def test_files_that_only_heygen_knows_are_passed_on_for_who_sees_the_account(
-    api: httpx.AsyncClient, served: Context, account: Account
+    api: httpx.AsyncClient, served: Context, account: Account, heygen_url: str
 ) -> None:
-    background = {"background": {"type": "image", "asset_id": "heygens-own"}}
+    async with at_heygen(heygen_url) as direct:
+        theirs = (await upload(direct, PHOTO.read_bytes()))["asset_id"]
+    background = {"background": {"type": "image", "asset_id": theirs}}
     asked = await asked_of(served, await create_video(api, **background))
-    assert (asked.body["background"]["asset_id"], list(asked.assets)) == ("heygens-own", [])
+    assert (asked.body["background"]["asset_id"], list(asked.assets)) == (theirs, [])
     async with caller(served, account, "narrow") as narrow:
         refused = await narrow.post(CREATE, json=VIDEO | background)
     assert error_of(refused) == (404, "asset_not_found", "background.asset_id")

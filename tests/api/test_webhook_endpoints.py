@@ -134,12 +134,12 @@ async def test_an_address_must_be_public_and_https_as_heygen_says(
         assert answer.json()["error"]["message"] == "'url' must be a publicly accessible HTTPS URL."
 
 
-async def test_a_change_of_nothing_is_refused_in_heygens_words(api: httpx.AsyncClient) -> None:
+async def test_a_change_of_nothing_is_told_what_may_be_changed(api: httpx.AsyncClient) -> None:
     made = await register(api)
     for body in ({}, {"url": None, "events": None}):
         answer = await api.patch(f"{ENDPOINTS}/{made['endpoint_id']}", json=body)
         assert error_of(answer) == (400, "invalid_parameter", None)
-        message = "At least one of 'url' or 'events' must be provided."
+        message = "At least one of 'url', 'events' or 'status' must be provided."
         assert answer.json()["error"]["message"] == message
 
 

@@ -87,6 +87,14 @@ UPLOADS_MUTANTS = (
         "            raise NotFound.asset(upload_id)\n",
         f"{RACES}::test_bytes_that_come_while_it_is_completed_change_nothing",
     ),
+    without(
+        "a file that HeyGen does not have is passed on to it",
+        "app/api/video_files.py",
+        " and named.id not in files.absent:\n",
+        ":\n",
+        "tests/api/test_heygen_assets.py"
+        "::test_a_file_that_nobody_has_is_named_wherever_it_stands_and_nothing_is_stored",
+    ),
     Mutant(
         "whoever withdraws an upload takes an asset's bytes",
         ASSETS_PY,

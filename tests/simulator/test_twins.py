@@ -86,6 +86,8 @@ async def test_a_twin_is_trained_once_its_person_consented(
     assert asked[0]["avatar_group"]["id"] == group_id
     page = await api.http.get(asked[0]["url"])
     assert "It is pending." in page.text
+    nowhere = await api.http.get(asked[0]["url"].replace(group_id, "nobody"))
+    assert (nowhere.status_code, nowhere.json()["error"]["code"]) == (404, "avatar_group_not_found")
     decided = await api.http.post(asked[0]["url"], data={"decision": "approved"})
     assert (decided.status_code, decided.headers["location"]) == (303, "https://example.com/done")
     assert (await api.data(look_path))["status"] == "processing"

@@ -50,7 +50,8 @@ async def ask_consent(group_id: str, request: Request, world: WorldDep) -> Respo
 
 @router.get(PAGE + "/{group_id}")
 async def show_page(group_id: str, world: WorldDep) -> Response:
-    """What the person sees."""
+    """What the person sees. Raises Refused (404)."""
+    world.looks.group(group_id)
     return HTMLResponse(world.consents.page(group_id))
 
 
