@@ -25,7 +25,7 @@ from app.tenancy import Caller
 RETRY_SECONDS = 5
 LOOK_UP_WITHIN = 2.0  # seconds
 MOST_LOOK_UPS = (
-    40  # reads of HeyGen for one request, of each kind of thing; what is beyond them the worker finds out
+    40  # reads of HeyGen for one request, of each kind of thing; the worker finds out about the rest
 )
 
 _T = TypeVar("_T")
