@@ -97,7 +97,8 @@ def demo(
     try:
         asyncio.run(run_demo(folder, out, real_settings))
     except DemoFailed as error:
-        err.print(f"[red]The demo failed:[/red] {error}")
+        err.print("The demo failed:", style="red", end=" ")
+        err.print(str(error), soft_wrap=True)
         raise typer.Exit(1) from None
 
 

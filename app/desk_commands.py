@@ -2,14 +2,12 @@
 
 import sys
 from collections.abc import Awaitable, Callable
-from datetime import UTC
 from typing import Annotated, TypeVar
 
 import typer
-from rich.table import Table
 
 from app import governor, tenancy
-from app.console import err, out, run_or_exit, settings_or_exit
+from app.console import Listing, err, instant, printable_name, run_or_exit, settings_or_exit
 from app.desk import Desk, at_desk, find_account
 
 T = TypeVar("T")
@@ -25,7 +23,7 @@ SlotCap = Annotated[str | None, typer.Option(help="Slots it may hold at most: a 
 
 @tenants.command("create")
 def create_tenant(
-    name: Annotated[str, typer.Argument(help="Name of the new tenant.")],
+    name: Annotated[str, typer.Argument(callback=printable_name, help="Name of the new tenant.")],
     account_wide: Annotated[
         bool, typer.Option(help="Sees everything that the HeyGen account holds.")
     ] = False,
@@ -71,7 +69,7 @@ def set_tenant(
                 f"{tenant.name}: weight {tenant.weight}, at most {tenant.slot_cap or 'any number of'} slots."
             )
 
-    err.print(beside(change))
+    err.print(beside(change), soft_wrap=True)
 
 
 def _slot_cap(text: str | None) -> int | None:
@@ -87,26 +85,23 @@ def _slot_cap(text: str | None) -> int | None:
 def list_tenants() -> None:
     """List the tenants, with the account that pays for each and their share of its slots."""
 
-    async def read(desk: Desk) -> Table:
-        table = Table("id", "name", "account", "weight", "cap", "account-wide", "created", "disabled")
+    async def read(desk: Desk) -> Listing:
+        table = Listing("id", "name", "account", "weight", "cap", "account-wide", "created", "disabled")
         async with desk.database.begin() as session:
             names = {account.id: account.name for account, _ in await governor.overview(session)}
             for tenant in await tenancy.list_tenants(session):
-                disabled = tenant.disabled_at.isoformat() if tenant.disabled_at else ""
                 wide = "yes" if tenant.account_wide else ""
                 share = (str(tenant.weight), str(tenant.slot_cap or ""))
-                created = tenant.created_at.isoformat()
-                table.add_row(
-                    tenant.id, tenant.name, names[tenant.account_id], *share, wide, created, disabled
-                )
+                instants = (instant(tenant.created_at), instant(tenant.disabled_at))
+                table.row(tenant.id, tenant.name, names[tenant.account_id], *share, wide, *instants)
         return table
 
-    out.print(beside(read))
+    beside(read).show()
 
 
 @keys.command("create")
 def create_key(
-    name: Annotated[str, typer.Argument(help="What the key is for.")],
+    name: Annotated[str, typer.Argument(callback=printable_name, help="What the key is for.")],
     tenant: TenantOption = None,
 ) -> None:
     """Make a key; prints it alone. Without --tenant, the tenant of that name is used, and made where it is missing."""
@@ -133,20 +128,18 @@ def create_key(
 def list_keys(tenant: Annotated[str, typer.Option("--tenant", help="Name or id of the tenant.")]) -> None:
     """List a tenant's keys; the secret parts are not stored."""
 
-    async def read(desk: Desk) -> Table:
-        table = Table("id", "name", "created", "last used", "revoked")
+    async def read(desk: Desk) -> Listing:
+        table = Listing("id", "name", "created", "last used", "revoked")
         async with desk.database.begin() as session:
             found = await tenancy.find_tenant(session, tenant)
             if found is None:
                 raise LookupError(f"there is no tenant {tenant!r}")
             for key in await tenancy.list_keys(session, found.id):
                 instants = (key.created_at, key.last_used_at, key.revoked_at)
-                table.add_row(
-                    key.id, key.name, *(at.astimezone(UTC).isoformat() if at else "" for at in instants)
-                )
+                table.row(key.id, key.name, *map(instant, instants))
         return table
 
-    out.print(beside(read))
+    beside(read).show()
 
 
 @keys.command("revoke")
@@ -176,5 +169,5 @@ def beside(work: Callable[[Desk], Awaitable[T]]) -> T:
 
 def _print_secret(secret: str, heading: str) -> None:
     """The heading for people, the secret alone on standard output for programs."""
-    err.print(heading)
+    err.print(heading, soft_wrap=True)
     sys.stdout.write(f"{secret}\n")

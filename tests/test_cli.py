@@ -23,25 +23,12 @@ from tests.processes import (
     settings,
     simulate,
 )
+from tests.said import refusal, said_by
 
 pytestmark = pytest.mark.timeout(300)
 
 ALONE = re.compile(r"gr_[0-9a-f]{16}_[A-Za-z0-9_-]{43,}")
 SECRET = "used in tests alone and nowhere else"
-
-
-async def said_by(folder: Path, *words: str, **environment: str) -> tuple[str, str]:
-    """(standard output, standard error) of a command that succeeds."""
-    async with run(folder, *words, **environment) as program:
-        assert await program.ended() == 0, program.log
-    return program.output.decode(), program.log
-
-
-async def refusal(code: int, folder: Path, *words: str, **environment: str) -> str:
-    """What a command says that ends with this code."""
-    async with run(folder, *words, **environment) as program:
-        assert await program.ended() == code, program.log
-    return program.log
 
 
 def reads_as(url: str, key: str, status: int) -> Callable[[], Awaitable[bool]]:
@@ -121,7 +108,7 @@ async def test_an_account_that_is_paused_sends_nothing_until_it_is_resumed(tmp_p
     async with serve(tmp_path, **here) as greenroom:
         key = await printed_key(greenroom)
         listed, _ = await said_by(tmp_path, "accounts", "list", **here)
-        name = listed.splitlines()[3].split()[1]
+        name = listed.splitlines()[1].split()[0]
         await said_by(tmp_path, "accounts", "pause", name, **here)
         held = await create(greenroom, key)
         listed, _ = await said_by(tmp_path, "accounts", "list", **here)
@@ -188,11 +175,11 @@ async def test_accounts_are_added_with_their_keys_and_tenants_pinned_to_them(tmp
         await create(greenroom, key.strip())
         await eventually(billed, greenroom, heygen, within=60)
 
-        lost = VIDEO | {"title": f"Ordered after the backup [gr:{'0' * 32}]"}
+        lost = VIDEO | {"title": f"[/b]Ordered\x1b[31m after {'a' * 60} [gr:{'0' * 32}]"}
         async with httpx.AsyncClient(headers={"x-api-key": "any"}) as client:
             assert (await client.post(f"{heygen.url}/v3/videos", json=lost)).status_code == 200
-        listed, told = await said_by(tmp_path, "renders", "unknown", **here, COLUMNS="200")
-        assert re.search(r"studio\W+video\W+\w+\W+Ordered after the backup\W+unknown here", listed)
+        listed, told = await said_by(tmp_path, "renders", "unknown", **here, COLUMNS="80")
+        assert re.search(r"studio +video +\w+ +\[/b\]Ordered\\x1b\[31m after a{60} +unknown here", listed)
         assert "Renders that no job holds: 1." in told
 
 

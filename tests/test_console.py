@@ -1,0 +1,91 @@
+"""What commands print and refuse of names that strangers chose: nothing crashes, is swallowed, cut, or obeyed."""
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.processes import settings
+from tests.said import refusal, said_by
+
+pytestmark = pytest.mark.timeout(300)
+
+STRANGE = "[bold]a[/b] :smile: [red]ü"
+
+
+async def test_names_with_markup_are_printed_as_they_are(tmp_path: Path) -> None:
+    here = settings(tmp_path)
+    secret, told = await said_by(tmp_path, "tenants", "create", STRANGE, **here)
+    assert secret.startswith("whsec_")
+    assert STRANGE in told
+    granted = ("grants", "add", STRANGE, "look", "[/look]")
+    _, told = await said_by(tmp_path, *granted, **here)
+    assert f"{STRANGE} may use the look [/look]." in told
+    with closing(sqlite3.connect(here["DATABASE_URL"].removeprefix("sqlite:///"))) as tables, tables:
+        tables.execute("UPDATE accounts SET name = ?", [STRANGE])
+    (
+        (tenants, _),
+        (accounts, _),
+        (grants, _),
+        (_, paused),
+        (_, share),
+        unknown,
+        revoked,
+    ) = await asyncio.gather(
+        said_by(tmp_path, "tenants", "list", **here),
+        said_by(tmp_path, "accounts", "list", **here),
+        said_by(tmp_path, "grants", "list", STRANGE, **here),
+        said_by(tmp_path, "accounts", "pause", STRANGE, **here),
+        said_by(tmp_path, "tenants", "set", STRANGE, "--weight", "2", **here),
+        refusal(1, tmp_path, "accounts", "pause", "[/]", **here),
+        refusal(1, tmp_path, "keys", "revoke", "[/b]", **here),
+    )
+    for printed in (tenants, accounts, grants, paused, share):
+        assert STRANGE in printed
+    assert "there is no account '[/]'" in unknown
+    assert "[/b]" in revoked
+
+
+async def test_control_characters_are_written_out_and_every_row_is_one_line(tmp_path: Path) -> None:
+    here = settings(tmp_path)
+    await said_by(tmp_path, "tenants", "create", "old", **here)
+    with closing(sqlite3.connect(here["DATABASE_URL"].removeprefix("sqlite:///"))) as tables, tables:
+        tables.execute("UPDATE tenants SET name = ?", ["a\x1b[31mb\nc\r\u202ed"])
+    printed, _ = await said_by(tmp_path, "tenants", "list", **here)
+    assert r"a\x1b[31mb\nc\r\u202ed" in printed
+    assert len(printed.splitlines()) == 2
+    told = await refusal(1, tmp_path, "accounts", "pause", "a\x1b[31m", **here)
+    assert "\x1b" not in told
+
+
+async def test_lists_are_never_cut_however_narrow_the_terminal(tmp_path: Path) -> None:
+    here = settings(tmp_path, COLUMNS="40")
+    name = "n" * 100
+    await said_by(tmp_path, "tenants", "create", name, **here)
+    key, _ = await said_by(tmp_path, "keys", "create", name, "--tenant", name, **here)
+    with closing(sqlite3.connect(here["DATABASE_URL"].removeprefix("sqlite:///"))) as tables:
+        [(tenant_id,)] = tables.execute("SELECT id FROM tenants")
+    (tenants, _), (keys, _) = await asyncio.gather(
+        said_by(tmp_path, "tenants", "list", **here),
+        said_by(tmp_path, "keys", "list", "--tenant", name, **here),
+    )
+    [_, row] = tenants.splitlines()
+    assert row.split()[:5] == [tenant_id, name, "simulator", "1", row.split()[4]]
+    assert len(row.split()[4]) == len("2026-01-01T00:00:00Z"), "instants are told to the second"
+    assert [line.split()[:2] for line in keys.splitlines()[1:]] == [[key.split("_")[1], name]]
+
+
+@pytest.mark.parametrize("name", ["", " a", "a ", "\t", "a\nb", "a\x1b[31mb", "\u202ea", "n" * 101])
+async def test_what_is_no_name_is_refused_by_every_command_that_makes_one(tmp_path: Path, name: str) -> None:
+    here = settings(tmp_path)
+    for words in (
+        ("tenants", "create", name),
+        ("keys", "create", name),
+        ("accounts", "add", name),
+        ("grants", "add", "films", "look", name),
+    ):
+        told = await refusal(2, tmp_path, *words, **here, HEYGEN_API_KEY="any")
+        assert "must be 1 to 100 printable characters, without space around them" in told
+    assert not (tmp_path / "greenroom.db").exists()
