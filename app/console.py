@@ -92,5 +92,10 @@ def run_or_exit(work: Coroutine[Any, Any, T]) -> T:
     except DatabaseAway as error:
         err.print(f"Greenroom cannot do that: the database does not answer ({error}).", soft_wrap=True)
         raise typer.Exit(1) from None
+    except OSError as error:
+        if error.filename is None:
+            raise
+        err.print(f"Greenroom cannot do that: {error.filename}: {error.strerror}.", soft_wrap=True)
+        raise typer.Exit(1) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None

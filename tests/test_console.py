@@ -1,6 +1,7 @@
-"""What commands print and refuse of names that strangers chose: nothing crashes, is swallowed, cut, or obeyed."""
+"""What commands print of strangers' names, whole and as they are, and how they refuse what cannot be."""
 
 import asyncio
+import socket
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -32,7 +33,7 @@ async def test_names_with_markup_are_printed_as_they_are(tmp_path: Path) -> None
         (_, paused),
         (_, share),
         unknown,
-        revoked,
+        _,
     ) = await asyncio.gather(
         said_by(tmp_path, "tenants", "list", **here),
         said_by(tmp_path, "accounts", "list", **here),
@@ -45,7 +46,6 @@ async def test_names_with_markup_are_printed_as_they_are(tmp_path: Path) -> None
     for printed in (tenants, accounts, grants, paused, share):
         assert STRANGE in printed
     assert "there is no account '[/]'" in unknown
-    assert "[/b]" in revoked
 
 
 async def test_control_characters_are_written_out_and_every_row_is_one_line(tmp_path: Path) -> None:
@@ -89,3 +89,45 @@ async def test_what_is_no_name_is_refused_by_every_command_that_makes_one(tmp_pa
         told = await refusal(2, tmp_path, *words, **here, HEYGEN_API_KEY="any")
         assert "must be 1 to 100 printable characters, without space around them" in told
     assert not (tmp_path / "greenroom.db").exists()
+
+
+@pytest.mark.parametrize("command", ["serve", "simulate"])
+async def test_a_port_that_cannot_be_taken_ends_a_command_with_what_to_do(
+    tmp_path: Path, command: str
+) -> None:
+    here = settings(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        told = await refusal(1, tmp_path, command, "--port", str(port), **here)
+    other = port + 1 if port < 65_535 else port - 1
+    assert f"Cannot listen on 127.0.0.1:{port}: Address already in use" in told
+    assert f"Take another port: greenroom {command} --port {other}" in told
+    for wrong in ("99999", "-1"):
+        assert "Invalid value for '--port'" in await refusal(2, tmp_path, command, "--port", wrong, **here)
+    for host in ("a..b", "nobody.invalid"):
+        told = await refusal(1, tmp_path, command, "--port", "0", "--host", host, **here)
+        assert f"Cannot listen on {host}:0" in told
+
+
+async def test_a_folder_that_cannot_be_used_ends_a_command_with_a_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    (tmp_path / "odd" / "simulator.sqlite3").mkdir(parents=True)
+    simulate = ("simulate", "--port", "0", "--no-film", "--folder")
+    database = {"DATABASE_URL": f"sqlite:///{file}/below/greenroom.db"}
+    told = await asyncio.gather(
+        refusal(1, tmp_path, *simulate, str(file / "below")),
+        refusal(1, tmp_path, *simulate, str(file)),
+        refusal(1, tmp_path, *simulate, str(tmp_path / "odd")),
+        refusal(1, tmp_path, "demo", "--folder", str(file / "below")),
+        refusal(1, tmp_path, "tenants", "list", **database),
+        refusal(1, tmp_path, "serve", "--port", "0", **database),
+    )
+    assert f"Greenroom cannot do that: {file}/below: Not a directory." in told[0]
+    assert f"Greenroom cannot do that: {file}: File exists." in told[1]
+    assert "odd: unable to open database file" in told[2]
+    assert f"The demo failed: {file}/below cannot hold the demo's files: Not a directory" in told[3]
+    assert f"Greenroom cannot do that: {file}/below: Not a directory." in told[4]
+    assert f"Greenroom cannot do that: {file}/below: Not a directory." in told[5]
+    for option, wrong in (("--concurrency", "0"), ("--render-seconds", "-5"), ("--render-seconds", "nan")):
+        assert f"Invalid value for '{option}'" in await refusal(2, tmp_path, "simulate", option, wrong)
