@@ -10,12 +10,14 @@ from app import governor, tenancy
 from app.console import Listing, err, instant, printable_name, run_or_exit, settings_or_exit
 from app.desk import Desk, at_desk, find_account
 
+from app.models import Tenant
 T = TypeVar("T")
 
 tenants = typer.Typer(no_args_is_help=True, help="Who may call, and is billed.")
 keys = typer.Typer(no_args_is_help=True, help="The API keys of tenants.")
 
 TenantOption = Annotated[str | None, typer.Option("--tenant", help="Name or id of the tenant.")]
+TenantName = Annotated[str, typer.Argument(help="Name or id of the tenant.")]
 AccountOption = Annotated[str | None, typer.Option("--account", help="Name of the HeyGen account that pays.")]
 Weight = Annotated[int | None, typer.Option(min=1, max=1000, help="Its share, beside the others' weights.")]
 SlotCap = Annotated[str | None, typer.Option(help="Slots it may hold at most: a number, or none.")]
@@ -49,7 +51,7 @@ def create_tenant(
 
 @tenants.command("set")
 def set_tenant(
-    name: Annotated[str, typer.Argument(help="Name or id of the tenant.")],
+    name: TenantName,
     weight: Weight = None,
     slot_cap: SlotCap = None,
 ) -> None:
@@ -58,9 +60,7 @@ def set_tenant(
 
     async def change(desk: Desk) -> str:
         async with desk.database.begin() as session:
-            tenant = await tenancy.find_tenant(session, name)
-            if tenant is None:
-                raise LookupError(f"there is no tenant {name!r}")
+            tenant = await tenancy.named(session, name)
             if weight is not None:
                 tenant.weight = weight
             if slot_cap is not None:
@@ -82,6 +82,46 @@ def _slot_cap(text: str | None) -> int | None:
 
 
 @tenants.command("list")
+@tenants.command("rotate-secret")
+def rotate_secret(name: TenantName) -> None:
+    """Make a new secret that signs what goes to a callback_url; the old one goes on to sign beside it for 24 hours."""
+
+    async def rotate(desk: Desk) -> str:
+        async with desk.database.begin() as session:
+            tenant = await tenancy.named(session, name)
+            return await tenancy.rotate_secret(session, desk.secrets, desk.clock.now(), tenant.id)
+
+    _print_secret(
+        beside(rotate),
+        f"The new webhook secret of {name}, shown once; the old one signs beside it for 24 hours:",
+    )
+
+
+@tenants.command("disable")
+def disable_tenant(name: TenantName) -> None:
+    """Refuse a tenant's keys, within five seconds; what it was promised is still made, and told of."""
+
+    async def disable(desk: Desk) -> None:
+        async with desk.database.begin() as session:
+            tenant = await tenancy.named(session, name)
+            tenant.disabled_at = tenant.disabled_at or desk.clock.now()
+
+    beside(disable)
+    err.print(f"{name} is disabled; enable it by: greenroom tenants enable {name}", soft_wrap=True)
+
+
+@tenants.command("enable")
+def enable_tenant(name: TenantName) -> None:
+    """Take a tenant's keys again."""
+
+    async def enable(desk: Desk) -> None:
+        async with desk.database.begin() as session:
+            (await tenancy.named(session, name)).disabled_at = None
+
+    beside(enable)
+    err.print(f"{name} is enabled.", soft_wrap=True)
+
+
 def list_tenants() -> None:
     """List the tenants, with the account that pays for each and their share of its slots."""
 
@@ -110,9 +150,10 @@ def create_key(
         account = await find_account(desk)
         async with desk.database.begin() as session:
             now = desk.clock.now()
-            found = await tenancy.find_tenant(session, tenant or name)
-            if found is None and tenant is not None:
-                raise LookupError(f"there is no tenant {tenant!r}")
+            if tenant is not None:
+                found: Tenant | None = await tenancy.named(session, tenant)
+            else:
+                found = await tenancy.find_tenant(session, name)
             if found is None:
                 first = not await tenancy.list_tenants(session)
                 found, secret = await tenancy.create_tenant(
@@ -131,9 +172,7 @@ def list_keys(tenant: Annotated[str, typer.Option("--tenant", help="Name or id o
     async def read(desk: Desk) -> Listing:
         table = Listing("id", "name", "created", "last used", "revoked")
         async with desk.database.begin() as session:
-            found = await tenancy.find_tenant(session, tenant)
-            if found is None:
-                raise LookupError(f"there is no tenant {tenant!r}")
+            found = await tenancy.named(session, tenant)
             for key in await tenancy.list_keys(session, found.id):
                 instants = (key.created_at, key.last_used_at, key.revoked_at)
                 table.row(key.id, key.name, *map(instant, instants))

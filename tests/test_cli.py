@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from standardwebhooks import Webhook
 
 from tests.api.callers import VIDEO
 from tests.processes import (
@@ -24,6 +25,7 @@ from tests.processes import (
     simulate,
 )
 from tests.said import refusal, said_by
+from tests.services import receiving
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -47,7 +49,8 @@ async def test_every_command_explains_itself(tmp_path: Path) -> None:
         "from typer.testing import CliRunner\n"
         "from app.cli import app\n"
         "for words in ('', 'serve', 'worker', 'migrate', 'demo', 'simulate', 'tenants', 'tenants create',"
-        " 'tenants list', 'tenants set', 'keys', 'keys create', 'keys list', 'keys revoke', 'accounts',"
+        " 'tenants list', 'tenants set', 'tenants rotate-secret',"
+        " 'tenants disable', 'tenants enable', 'keys', 'keys create', 'keys list', 'keys revoke', 'accounts',"
         " 'accounts list', 'accounts add',"
         " 'accounts pause', 'accounts resume', 'renders', 'renders unknown', 'doctor',"
         " 'grants', 'grants add', 'grants list', 'grants remove'):\n"
@@ -57,7 +60,7 @@ async def test_every_command_explains_itself(tmp_path: Path) -> None:
     async with run_python(tmp_path, "-c", program) as told:
         assert await told.ended() == 0, told.log
     lines = told.output.decode().splitlines()
-    assert len(lines) == 26
+    assert len(lines) == 29
     assert {line.partition("|")[2] for line in lines} == {"0|True"}
 
 
@@ -101,6 +104,43 @@ async def test_keys_are_made_listed_and_ended_beside_a_running_service(tmp_path:
         await eventually(reads_as(greenroom.url, key, 401), greenroom, within=5)
         assert await reads_as(greenroom.url, first, 200)()
         await refusal(1, tmp_path, "keys", "revoke", key_id, **here)
+
+
+async def test_a_tenant_is_disabled_and_enabled_and_its_secret_rotated_beside_a_running_service(
+    tmp_path: Path,
+) -> None:
+    here = settings(tmp_path)
+    async with serve(tmp_path, **here) as greenroom, receiving() as receiver:
+        key = await printed_key(greenroom)
+        first = (await greenroom.said(r"whsec_\S+"))[0]
+        await said_by(tmp_path, "accounts", "pause", "simulator", **here)
+        promised = await create(greenroom, key, callback_url=receiver.url)
+
+        await said_by(tmp_path, "tenants", "disable", "development", **here)
+        listed, _ = await said_by(tmp_path, "tenants", "list", **here)
+        assert re.search(r"development.* \S+Z +\S+Z *$", listed, re.MULTILINE)
+        await eventually(reads_as(greenroom.url, key, 401), greenroom, within=30)
+        printed, told = await said_by(tmp_path, "tenants", "rotate-secret", "development", **here)
+        second = printed.removesuffix("\n")
+        assert re.fullmatch(r"whsec_\S+", second), "nothing else stands on standard output"
+        assert second not in told
+        assert "the old one signs beside it for 24 hours" in told
+        await said_by(tmp_path, "accounts", "resume", "simulator", **here)
+
+        async def heard() -> bool:
+            return bool(receiver.requests)
+
+        await eventually(heard, greenroom)
+        [(headers, body)] = receiver.requests
+        for secret in (first, second):
+            Webhook(secret).verify(body, headers)
+        assert json.loads(body)["event_data"]["video_id"] == promised, "what was promised goes on"
+
+        await said_by(tmp_path, "tenants", "enable", "development", **here)
+        await eventually(reads_as(greenroom.url, key, 200), greenroom, within=30)
+        for command in ("disable", "enable", "rotate-secret"):
+            told = await refusal(1, tmp_path, "tenants", command, "nobody", **here)
+            assert "there is no tenant 'nobody'" in told
 
 
 async def test_an_account_that_is_paused_sends_nothing_until_it_is_resumed(tmp_path: Path) -> None:
@@ -271,9 +311,9 @@ async def test_a_key_never_renders_the_simulators_old_queue_for_money(tmp_path: 
         assert [row["idempotency_key"] for row in ledger] == [f"{new}-1"]
 
 
-async def create(program: Program, key: str) -> str:
+async def create(program: Program, key: str, **changes: str) -> str:
     async with httpx.AsyncClient(headers={"x-api-key": key}, timeout=60) as client:
-        answer = await client.post(f"{program.url}/v3/videos", json=VIDEO)
+        answer = await client.post(f"{program.url}/v3/videos", json=VIDEO | changes)
     assert answer.status_code == 200, answer.text
     return str(answer.json()["data"]["video_id"])
 
