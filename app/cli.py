@@ -52,6 +52,11 @@ def serve(
                 program.service(settings, address) as context,
                 program.working(context, worker=worker) as stopping,
             ):
+                for url in {each.url for each in context.connections.values() if each.simulated}:
+                    err.print(
+                        f"A simulator renders, for free: {url}/simulator tells of its scenarios and its ledger",
+                        soft_wrap=True,
+                    )
                 err.print(f"Greenroom serves at http://{host}:{address.port} (stop with Ctrl-C)")
                 await answer(context, listener, stopping)
 

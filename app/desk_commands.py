@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
@@ -205,8 +206,16 @@ def beside(work: Callable[[Desk], Awaitable[T]]) -> T:
 
     return run_or_exit(run())
 
+            if desk.made is not None:
+                _tell_where(desk.made)
 
 def _print_secret(secret: str, heading: str) -> None:
     """The heading for people, the secret alone on standard output for programs."""
     err.print(heading, soft_wrap=True)
     sys.stdout.write(f"{secret}\n")
+def _tell_where(database: str) -> None:
+    """Somebody who stands in another folder than the service would get keys that it refuses."""
+    made = Path(database).resolve()
+    err.print(f"Made a new database at {made}; the service must use the same one.", soft_wrap=True)
+
+

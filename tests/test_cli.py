@@ -70,6 +70,10 @@ async def test_keys_are_made_listed_and_ended_beside_a_running_service(tmp_path:
         first = await printed_key(greenroom)
         assert await reads_as(greenroom.url, first, 200)()
 
+        simulator = (await greenroom.said(r"A simulator renders, for free: (http://\S+/simulator)"))[1]
+        async with httpx.AsyncClient() as anybody:
+            assert (await anybody.get(f"{simulator}/scenarios")).status_code == 200
+
         examined, _ = await said_by(tmp_path, "doctor", "--json", **here)
         assert {check["state"] for check in json.loads(examined)["checks"]} == {"ok"}
         wrong = here | {"DEADLINE": "0", "LOG_LEVEL": "LOUD"}
@@ -83,6 +87,7 @@ async def test_keys_are_made_listed_and_ended_beside_a_running_service(tmp_path:
         key = printed.removesuffix("\n")
         assert ALONE.fullmatch(key), "nothing else stands on standard output"
         assert key not in told
+        assert "Made a new database" not in told
         assert "whsec_" in told, "the tenant that was made with it has a webhook secret"
         await eventually(reads_as(greenroom.url, key, 200), greenroom, within=5)
 

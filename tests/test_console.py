@@ -91,6 +91,14 @@ async def test_what_is_no_name_is_refused_by_every_command_that_makes_one(tmp_pa
     assert not (tmp_path / "greenroom.db").exists()
 
 
+async def test_a_command_that_makes_a_database_says_where_and_the_next_one_has_nothing_to_say(
+    tmp_path: Path,
+) -> None:
+    where = f"Made a new database at {tmp_path}/var/greenroom.db; the service must use the same one."
+    assert where in (await said_by(tmp_path, "keys", "create", "shop"))[1]
+    assert "database" not in (await said_by(tmp_path, "keys", "list", "--tenant", "shop"))[1]
+
+
 @pytest.mark.parametrize("command", ["serve", "simulate"])
 async def test_a_port_that_cannot_be_taken_ends_a_command_with_what_to_do(
     tmp_path: Path, command: str
