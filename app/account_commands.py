@@ -34,7 +34,7 @@ def add(
     """Store the key of a HeyGen account, encrypted; the key of an account that is known is replaced.
 
     The key is read from standard input, else from HEYGEN_API_KEY in the environment of this command, never from an
-    argument: shells keep those. A running service takes it up within a minute.
+    argument: shells keep those. A running service takes it up within seconds.
     """
     try:
         key = usable(_given_key())

@@ -10,15 +10,15 @@ import typer
 from app import governor, tenancy
 from app.console import Listing, err, instant, printable_name, run_or_exit, settings_or_exit
 from app.desk import Desk, at_desk, find_account
-
 from app.models import Tenant
+
 T = TypeVar("T")
 
 tenants = typer.Typer(no_args_is_help=True, help="Who may call, and is billed.")
 keys = typer.Typer(no_args_is_help=True, help="The API keys of tenants.")
 
-TenantOption = Annotated[str | None, typer.Option("--tenant", help="Name or id of the tenant.")]
 TenantName = Annotated[str, typer.Argument(help="Name or id of the tenant.")]
+TenantOption = Annotated[str | None, typer.Option("--tenant", help="Name or id of the tenant.")]
 AccountOption = Annotated[str | None, typer.Option("--account", help="Name of the HeyGen account that pays.")]
 Weight = Annotated[int | None, typer.Option(min=1, max=1000, help="Its share, beside the others' weights.")]
 SlotCap = Annotated[str | None, typer.Option(help="Slots it may hold at most: a number, or none.")]
@@ -82,7 +82,6 @@ def _slot_cap(text: str | None) -> int | None:
     return int(text)
 
 
-@tenants.command("list")
 @tenants.command("rotate-secret")
 def rotate_secret(name: TenantName) -> None:
     """Make a new secret that signs what goes to a callback_url; the old one goes on to sign beside it for 24 hours."""
@@ -123,6 +122,7 @@ def enable_tenant(name: TenantName) -> None:
     err.print(f"{name} is enabled.", soft_wrap=True)
 
 
+@tenants.command("list")
 def list_tenants() -> None:
     """List the tenants, with the account that pays for each and their share of its slots."""
 
@@ -183,17 +183,21 @@ def list_keys(tenant: Annotated[str, typer.Option("--tenant", help="Name or id o
 
 
 @keys.command("revoke")
-def revoke_key(key_id: Annotated[str, typer.Argument(help="The key's id: the part after gr_.")]) -> None:
+def revoke_key(
+    key_id: Annotated[str, typer.Argument(help="The key's id, as `keys list` tells it; or the whole key.")],
+) -> None:
     """End a key, within five seconds."""
+    public_id = key_id.removeprefix("gr_").partition("_")[0]
 
     async def revoke(desk: Desk) -> bool:
         async with desk.database.begin() as session:
-            return await tenancy.revoke_key(session, key_id, desk.clock.now())
+            return await tenancy.revoke_key(session, public_id, desk.clock.now())
 
     if not beside(revoke):
-        err.print(f"There is no key {key_id} in use.")
+        # What was given may be a secret: it is not repeated.
+        err.print("There is no such key in use; greenroom keys list --tenant NAME shows the ids.")
         raise typer.Exit(1)
-    err.print(f"The key {key_id} is revoked.")
+    err.print(f"The key {public_id} is revoked.")
 
 
 def beside(work: Callable[[Desk], Awaitable[T]]) -> T:
@@ -202,20 +206,20 @@ def beside(work: Callable[[Desk], Awaitable[T]]) -> T:
 
     async def run() -> T:
         async with at_desk(settings) as desk:
+            if desk.made is not None:
+                _tell_where(desk.made)
             return await work(desk)
 
     return run_or_exit(run())
 
-            if desk.made is not None:
-                _tell_where(desk.made)
 
-def _print_secret(secret: str, heading: str) -> None:
-    """The heading for people, the secret alone on standard output for programs."""
-    err.print(heading, soft_wrap=True)
-    sys.stdout.write(f"{secret}\n")
 def _tell_where(database: str) -> None:
     """Somebody who stands in another folder than the service would get keys that it refuses."""
     made = Path(database).resolve()
     err.print(f"Made a new database at {made}; the service must use the same one.", soft_wrap=True)
 
 
+def _print_secret(secret: str, heading: str) -> None:
+    """The heading for people, the secret alone on standard output for programs."""
+    err.print(heading, soft_wrap=True)
+    sys.stdout.write(f"{secret}\n")

@@ -108,7 +108,12 @@ async def test_keys_are_made_listed_and_ended_beside_a_running_service(tmp_path:
         await said_by(tmp_path, "keys", "revoke", key_id, **here)
         await eventually(reads_as(greenroom.url, key, 401), greenroom, within=5)
         assert await reads_as(greenroom.url, first, 200)()
-        await refusal(1, tmp_path, "keys", "revoke", key_id, **here)
+        told = await refusal(1, tmp_path, "keys", "revoke", key, **here)
+        assert "There is no such key in use" in told
+        assert key not in told, "nor any other secret that was given by mistake"
+        _, told = await said_by(tmp_path, "keys", "revoke", other.strip(), **here)
+        assert f"The key {other.split('_')[1]} is revoked." in told
+        assert other.strip() not in told
 
 
 async def test_a_tenant_is_disabled_and_enabled_and_its_secret_rotated_beside_a_running_service(

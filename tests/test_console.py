@@ -1,6 +1,7 @@
 """What commands print of strangers' names, whole and as they are, and how they refuse what cannot be."""
 
 import asyncio
+import json
 import socket
 import sqlite3
 from contextlib import closing
@@ -139,3 +140,20 @@ async def test_a_folder_that_cannot_be_used_ends_a_command_with_a_sentence(tmp_p
     assert f"Greenroom cannot do that: {file}/below: Not a directory." in told[5]
     for option, wrong in (("--concurrency", "0"), ("--render-seconds", "-5"), ("--render-seconds", "nan")):
         assert f"Invalid value for '{option}'" in await refusal(2, tmp_path, "simulate", option, wrong)
+
+
+async def test_the_doctor_tells_of_what_is_set_and_read_by_nobody(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("LOG_LEVL=DEBUG\nPOSTGRES_PASSWORD=x\nLEASE=200\nEMPTY=\n")
+    here = settings(tmp_path, HEYGEN_APIKEY="a-canary", HEYGEN_CLOUD="", FILMS="true", HEYGEN_API_BASE="x")
+    printed, told = await said_by(tmp_path, "doctor", "--json", **here)
+    report = json.loads(printed)
+    warned = {check["message"] for check in report["checks"] if check["state"] == "warn"}
+    assert warned == {
+        "HEYGEN_APIKEY is no setting, and does nothing. Is HEYGEN_API_KEY meant?",
+        "LOG_LEVL is no setting, and does nothing. Is LOG_LEVEL meant?",
+    }
+    assert report["ok"], "a warning is no failure"
+    assert "canary" not in printed + told
+    for option in (("--again",), ("--account", "studio")):
+        told = await refusal(2, tmp_path, "doctor", *option, **here)
+        assert f"Invalid value for {option[0]}: works only with --register" in told
