@@ -2,15 +2,13 @@
 
 import os
 import sys
-from datetime import UTC
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from app import governor
 from app.accounts import KeyUnusable, Offer, named, usable
-from app.console import err, out
+from app.console import Listing, err, instant, printable_name
 from app.desk import Desk, add_account, where_key_is
 from app.desk_commands import beside
 from app.models import Account
@@ -25,7 +23,7 @@ AccountName = Annotated[str, typer.Argument(help="Name of the account.")]
 
 @accounts.command("add")
 def add(
-    name: AccountName,
+    name: Annotated[str, typer.Argument(callback=printable_name, help="Name of the account.")],
     base_url: Annotated[
         str | None, typer.Option(help="HeyGen's API, or a simulator. Default: HEYGEN_BASE_URL.")
     ] = None,
@@ -36,7 +34,7 @@ def add(
     """Store the key of a HeyGen account, encrypted; the key of an account that is known is replaced.
 
     The key is read from standard input, else from HEYGEN_API_KEY in the environment of this command, never from an
-    argument: shells keep those. A running service takes it up within a minute.
+    argument: shells keep those. A running service takes it up within seconds.
     """
     try:
         key = usable(_given_key())
@@ -67,28 +65,27 @@ def _given_key() -> str:
 def list_accounts() -> None:
     """List the accounts, with where their keys are, the slots in use and what keeps them from sending."""
 
-    async def read(desk: Desk) -> Table:
-        table = Table("name", "kind", "key", "in use", "limit", "waits until", "paused", "address")
+    async def read(desk: Desk) -> Listing:
+        table = Listing("name", "kind", "key", "in use", "limit", "waits until", "paused", "address")
         async with desk.database.begin() as session:
             for account, used in await governor.overview(session):
                 limit = str(account.limit_now)
                 if account.limit_now != account.concurrency:
                     limit += f" of {account.concurrency}"
                 gated = account.gate_until is not None and account.gate_until > desk.clock.now()
-                until = account.gate_until.astimezone(UTC).isoformat() if account.gate_until and gated else ""
-                table.add_row(
+                table.row(
                     account.name,
                     account.kind,
                     where_key_is(desk, account),
                     str(used),
                     limit,
-                    until,
+                    instant(account.gate_until if gated else None),
                     account.paused_reason or ("on trial" if account.on_trial else ""),
                     account.base_url,
                 )
         return table
 
-    out.print(beside(read))
+    beside(read).show()
 
 
 @accounts.command("pause")
@@ -101,7 +98,7 @@ def pause_account(name: AccountName) -> None:
             await governor.pause(session, account.id, OPERATOR, desk.clock.now(), probe_after=None)
 
     beside(pause)
-    err.print(f"{name} is paused; resume it by: greenroom accounts resume {name}")
+    err.print(f"{name} is paused; resume it by: greenroom accounts resume {name}", soft_wrap=True)
 
 
 @accounts.command("resume")
@@ -113,4 +110,4 @@ def resume_account(name: AccountName) -> None:
             await governor.resume(session, (await named(session, name)).id)
 
     beside(resume)
-    err.print(f"{name} sends again.")
+    err.print(f"{name} sends again.", soft_wrap=True)

@@ -1,7 +1,9 @@
 """The command line: `greenroom serve`, and what an operator does beside it."""
 
 import asyncio
+import errno
 import socket
+import sqlite3
 from pathlib import Path
 from typing import Annotated
 
@@ -30,7 +32,7 @@ app.add_typer(render_commands.renders, name="renders")
 app.command()(doctor)
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
-Port = Annotated[int, typer.Option(help="Port to listen on; 0 takes any that is free.")]
+Port = Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes any that is free.")]
 
 
 @app.command()
@@ -41,7 +43,7 @@ def serve(
 ) -> None:
     """Serve the API, and work."""
     settings = settings_or_exit()
-    with _listening(host, port) as listener:
+    with _listening("serve", host, port) as listener:
         address = Address(host, listener.getsockname()[1])
         _told(run_or_exit(development_key(settings)))
 
@@ -50,6 +52,11 @@ def serve(
                 program.service(settings, address) as context,
                 program.working(context, worker=worker) as stopping,
             ):
+                for url in {each.url for each in context.connections.values() if each.simulated}:
+                    err.print(
+                        f"A simulator renders, for free: {url}/simulator tells of its scenarios and its ledger",
+                        soft_wrap=True,
+                    )
                 err.print(f"Greenroom serves at http://{host}:{address.port} (stop with Ctrl-C)")
                 await answer(context, listener, stopping)
 
@@ -97,7 +104,8 @@ def demo(
     try:
         asyncio.run(run_demo(folder, out, real_settings))
     except DemoFailed as error:
-        err.print(f"[red]The demo failed:[/red] {error}")
+        err.print("The demo failed:", style="red", end=" ")
+        err.print(str(error), soft_wrap=True)
         raise typer.Exit(1) from None
 
 
@@ -109,29 +117,40 @@ def simulate(
         "var/simulator"
     ),
     film: Annotated[bool, typer.Option(help="Film real videos; else a short bundled clip is served.")] = True,
-    concurrency: Annotated[int, typer.Option(help="Jobs at once before creates are answered 429.")] = 10,
-    render_seconds: Annotated[float, typer.Option(help="How long a render takes.")] = 8,
+    concurrency: Annotated[
+        int, typer.Option(min=1, help="Jobs at once before creates are answered 429.")
+    ] = 10,
+    render_seconds: Annotated[float, typer.Option(min=0, max=86_400, help="How long a render takes.")] = 8,
 ) -> None:
     """Serve a HeyGen that costs nothing: point HEYGEN_BASE_URL at it, with any key."""
     configure_logs("INFO")
 
-    async def run() -> None:
+    async def run(listener: socket.socket) -> None:
         filmer = ChildFilmer(folder / "films") if film and can_film() else BundledClip()
         if film and not can_film():
             err.print("The film libraries are not installed: every video is the bundled clip.")
         options = Options(
             folder=folder, concurrency=concurrency, render_seconds=render_seconds, filmer=filmer
         )
-        simulator = Simulator(options)
+        simulator = _simulator(options)
         try:
-            async with running(simulator, host, port) as url:
+            async with running(simulator, listener) as url:
                 err.print(f"The simulator serves at {url}; scenarios and the ledger are at {url}/simulator")
                 await _interrupted()
         finally:
             await simulator.close()
             await filmer.close()
 
-    run_or_exit(run())
+    with _listening("simulate", host, port) as listener:
+        run_or_exit(run(listener))
+
+
+def _simulator(options: Options) -> Simulator:
+    try:
+        return Simulator(options)
+    except sqlite3.Error as error:
+        err.print(f"The simulator cannot keep its ledger in {options.folder}: {error}", soft_wrap=True)
+        raise typer.Exit(1) from None
 
 
 def _told(text: str | None) -> None:
@@ -139,11 +158,17 @@ def _told(text: str | None) -> None:
         err.print(text, soft_wrap=True)
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def _listening(command: str, host: str, port: int) -> socket.socket:
+    """A socket that listens; ends the command with code 1, and says what to do, where there can be none."""
     try:
         return listen(host, port)
-    except OSError as error:
-        err.print(f"Cannot listen on {host}:{port}: {error.strerror}")
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "this is no name of a host"
+        told = f"Cannot listen on {host}:{port}: {reason}."
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            other = port + 1 if port < 65_535 else port - 1
+            told += f" Take another port: greenroom {command} --port {other}"
+        err.print(told, soft_wrap=True)
         raise typer.Exit(1) from None
 
 

@@ -107,6 +107,10 @@ class Database:
             ) from error
         self._lock = lock
 
+    def there(self) -> bool:
+        """Whether there is a database to look into: merely to open a SQLite file would make it."""
+        return not self.is_sqlite or Path(self.engine.url.database or "").exists()
+
     async def migrate(self) -> None:
         """Bring the tables up to the newest migration."""
         if self.is_sqlite and self.engine.url.database:

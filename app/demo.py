@@ -16,11 +16,12 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from rich.console import Console
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from app.api.wire import Wire
+from app.clock import Clock
 from app.context import Connection
 from app.main import Address, create_app
 from app.serving import listen
@@ -34,6 +35,16 @@ SCRIPT = (
     "exactly once, whatever might have broken on the way."
 )
 PATIENCE = 15 * 60.0  # seconds; a real render takes minutes
+MARKER = ".greenroom-demo"
+"""A folder that holds this file is the demo's own."""
+REMADE = (
+    "files",
+    "simulator",
+    "secret.keys",
+    "talking-photo.mp4",
+    *(f"greenroom.db{end}" for end in ("", ".lock", "-wal", "-shm", "-journal")),
+)
+"""What each free run makes anew; a film that was paid for has a name of its own, and stays."""
 LOOK_PRICE, SECOND_PRICE, CHARACTERS_A_SECOND = 1.0, 0.05, 14.5  # USD, developers.heygen.com/docs/pricing
 
 
@@ -60,7 +71,7 @@ class Display:
 
     def __rich__(self) -> Table:
         table = Table.grid(padding=(0, 2))
-        marks = {"waiting": "[dim]·[/dim]", "running": "[yellow]▸[/yellow]", "done": "[green]✓[/green]"}
+        marks = {"waiting": ("·", "dim"), "running": ("▸", "yellow"), "done": ("✓", "green")}
         for step in self.steps.values():
             seconds = (
                 step.seconds
@@ -68,7 +79,7 @@ class Display:
                 else time.monotonic() - (step.began or time.monotonic())
             )
             spent = f"{seconds:5.1f} s" if step.began is not None else ""
-            table.add_row(marks[step.state], step.name, f"[dim]{spent}[/dim]", escape(step.detail))
+            table.add_row(Text(*marks[step.state]), step.name, Text(spent, "dim"), step.detail)
         return table
 
     @asynccontextmanager
@@ -107,14 +118,17 @@ STEPS = (
 async def run_demo(folder: Path, console: Console, real: Settings | None = None) -> Path:
     """Run the whole job once and return the film's path; raises DemoFailed.
 
-    Without `real` settings nothing of the environment is read, and nothing can be spent.
+    Without `real` settings nothing of the environment is read, and nothing can be spent. Of the folder only what the
+    demo made itself is ever deleted.
     """
+    _own(folder)
     if real is not None:
         _ask_for_money(console, real)
-    _empty(folder)
+    else:
+        _clear(folder)
     settings = real or _free_settings(folder)
     display = Display({name: Step(name) for name in STEPS})
-    film = folder / "talking-photo.mp4"
+    film = folder / ("talking-photo.mp4" if real is None else f"paid-{Clock().now():%Y%m%d-%H%M%S}.mp4")
     with Live(display, console=console, refresh_per_second=8, transient=False):
         async with asyncio.timeout(PATIENCE), AsyncExitStack() as stack:
             async with display.doing(STEPS[0]) as step:
@@ -133,9 +147,30 @@ async def run_demo(folder: Path, console: Console, real: Settings | None = None)
     return film
 
 
-def _empty(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+def _own(folder: Path) -> None:
+    """Make the folder the demo's, unless it holds what somebody else keeps there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / MARKER).exists():
+            if any(folder.iterdir()):
+                raise DemoFailed(
+                    f"{folder} holds files that are not the demo's; name another folder by --folder"
+                )
+            (folder / MARKER).write_text("greenroom demo deletes what it made here when it runs again.\n")
+    except OSError as error:
+        raise DemoFailed(f"{folder} cannot hold the demo's files: {error.strerror}") from None
+
+
+def _clear(folder: Path) -> None:
+    """Delete what an earlier run left, and nothing else."""
+    try:
+        for path in (folder / name for name in REMADE):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+    except OSError as error:
+        raise DemoFailed(f"{error.filename} cannot be deleted: {error.strerror}") from None
 
 
 def _free_settings(folder: Path) -> Settings:
@@ -149,7 +184,7 @@ def _ask_for_money(console: Console, settings: Settings) -> None:
         raise DemoFailed("REAL=1 needs HEYGEN_API_KEY")
     price = LOOK_PRICE + SECOND_PRICE * len(SCRIPT) / CHARACTERS_A_SECOND
     console.print(
-        f"This makes one look and one video at {settings.heygen_base_url}, for about [b]{price:.2f} USD[/b]."
+        f"This makes one look and one video at {settings.heygen_base_url}, for about {price:.2f} USD."
     )
     if console.input("Type yes to spend it: ").strip().lower() != "yes":
         raise DemoFailed("nothing was spent")
@@ -293,7 +328,8 @@ def _tell(console: Console, film: Path, renders: int | None, real: Settings | No
     if renders is not None and renders != 1:
         raise DemoFailed(f"the simulator billed {renders} renders for one video")
     console.print()
-    console.print(f"[green b]Your talking video:[/green b] {film.resolve()}", soft_wrap=True)
+    console.print("Your talking video:", style="green bold", end=" ")
+    console.print(str(film.resolve()), soft_wrap=True)
     console.print("Verified: the webhook's signature (Standard Webhooks), the link without a key", end="")
     console.print(", exactly one render in the billing ledger." if renders is not None else ".")
     if real is None:

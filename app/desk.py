@@ -26,6 +26,7 @@ class Desk:
     database: Database
     secrets: Secrets
     clock: Clock
+    made: str | None = None  # the SQLite file, where there was none before
 
 
 @asynccontextmanager
@@ -33,9 +34,10 @@ async def at_desk(settings: Settings) -> AsyncIterator[Desk]:
     """A desk for one command; raises SchemaBehind on PostgreSQL."""
     database = Database(settings.database_url)
     try:
+        made = None if database.there() else database.engine.url.database
         # A SQLite file is the service's own; on PostgreSQL an operator decides when to migrate.
         await (database.migrate() if database.is_sqlite else database.check_schema())
-        yield Desk(settings, database, open_secrets(settings), Clock())
+        yield Desk(settings, database, open_secrets(settings), Clock(), made)
     finally:
         await database.close()
 

@@ -2,21 +2,22 @@
 
 import sys
 from collections.abc import Awaitable, Callable
-from datetime import UTC
+from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
-from rich.table import Table
 
 from app import governor, tenancy
-from app.console import err, out, run_or_exit, settings_or_exit
+from app.console import Listing, err, instant, printable_name, run_or_exit, settings_or_exit
 from app.desk import Desk, at_desk, find_account
+from app.models import Tenant
 
 T = TypeVar("T")
 
 tenants = typer.Typer(no_args_is_help=True, help="Who may call, and is billed.")
 keys = typer.Typer(no_args_is_help=True, help="The API keys of tenants.")
 
+TenantName = Annotated[str, typer.Argument(help="Name or id of the tenant.")]
 TenantOption = Annotated[str | None, typer.Option("--tenant", help="Name or id of the tenant.")]
 AccountOption = Annotated[str | None, typer.Option("--account", help="Name of the HeyGen account that pays.")]
 Weight = Annotated[int | None, typer.Option(min=1, max=1000, help="Its share, beside the others' weights.")]
@@ -25,7 +26,7 @@ SlotCap = Annotated[str | None, typer.Option(help="Slots it may hold at most: a 
 
 @tenants.command("create")
 def create_tenant(
-    name: Annotated[str, typer.Argument(help="Name of the new tenant.")],
+    name: Annotated[str, typer.Argument(callback=printable_name, help="Name of the new tenant.")],
     account_wide: Annotated[
         bool, typer.Option(help="Sees everything that the HeyGen account holds.")
     ] = False,
@@ -51,7 +52,7 @@ def create_tenant(
 
 @tenants.command("set")
 def set_tenant(
-    name: Annotated[str, typer.Argument(help="Name or id of the tenant.")],
+    name: TenantName,
     weight: Weight = None,
     slot_cap: SlotCap = None,
 ) -> None:
@@ -60,9 +61,7 @@ def set_tenant(
 
     async def change(desk: Desk) -> str:
         async with desk.database.begin() as session:
-            tenant = await tenancy.find_tenant(session, name)
-            if tenant is None:
-                raise LookupError(f"there is no tenant {name!r}")
+            tenant = await tenancy.named(session, name)
             if weight is not None:
                 tenant.weight = weight
             if slot_cap is not None:
@@ -71,7 +70,7 @@ def set_tenant(
                 f"{tenant.name}: weight {tenant.weight}, at most {tenant.slot_cap or 'any number of'} slots."
             )
 
-    err.print(beside(change))
+    err.print(beside(change), soft_wrap=True)
 
 
 def _slot_cap(text: str | None) -> int | None:
@@ -83,30 +82,67 @@ def _slot_cap(text: str | None) -> int | None:
     return int(text)
 
 
+@tenants.command("rotate-secret")
+def rotate_secret(name: TenantName) -> None:
+    """Make a new secret that signs what goes to a callback_url; the old one goes on to sign beside it for 24 hours."""
+
+    async def rotate(desk: Desk) -> str:
+        async with desk.database.begin() as session:
+            tenant = await tenancy.named(session, name)
+            return await tenancy.rotate_secret(session, desk.secrets, desk.clock.now(), tenant.id)
+
+    _print_secret(
+        beside(rotate),
+        f"The new webhook secret of {name}, shown once; the old one signs beside it for 24 hours:",
+    )
+
+
+@tenants.command("disable")
+def disable_tenant(name: TenantName) -> None:
+    """Refuse a tenant's keys, within five seconds; what it was promised is still made, and told of."""
+
+    async def disable(desk: Desk) -> None:
+        async with desk.database.begin() as session:
+            tenant = await tenancy.named(session, name)
+            tenant.disabled_at = tenant.disabled_at or desk.clock.now()
+
+    beside(disable)
+    err.print(f"{name} is disabled; enable it by: greenroom tenants enable {name}", soft_wrap=True)
+
+
+@tenants.command("enable")
+def enable_tenant(name: TenantName) -> None:
+    """Take a tenant's keys again."""
+
+    async def enable(desk: Desk) -> None:
+        async with desk.database.begin() as session:
+            (await tenancy.named(session, name)).disabled_at = None
+
+    beside(enable)
+    err.print(f"{name} is enabled.", soft_wrap=True)
+
+
 @tenants.command("list")
 def list_tenants() -> None:
     """List the tenants, with the account that pays for each and their share of its slots."""
 
-    async def read(desk: Desk) -> Table:
-        table = Table("id", "name", "account", "weight", "cap", "account-wide", "created", "disabled")
+    async def read(desk: Desk) -> Listing:
+        table = Listing("id", "name", "account", "weight", "cap", "account-wide", "created", "disabled")
         async with desk.database.begin() as session:
             names = {account.id: account.name for account, _ in await governor.overview(session)}
             for tenant in await tenancy.list_tenants(session):
-                disabled = tenant.disabled_at.isoformat() if tenant.disabled_at else ""
                 wide = "yes" if tenant.account_wide else ""
                 share = (str(tenant.weight), str(tenant.slot_cap or ""))
-                created = tenant.created_at.isoformat()
-                table.add_row(
-                    tenant.id, tenant.name, names[tenant.account_id], *share, wide, created, disabled
-                )
+                instants = (instant(tenant.created_at), instant(tenant.disabled_at))
+                table.row(tenant.id, tenant.name, names[tenant.account_id], *share, wide, *instants)
         return table
 
-    out.print(beside(read))
+    beside(read).show()
 
 
 @keys.command("create")
 def create_key(
-    name: Annotated[str, typer.Argument(help="What the key is for.")],
+    name: Annotated[str, typer.Argument(callback=printable_name, help="What the key is for.")],
     tenant: TenantOption = None,
 ) -> None:
     """Make a key; prints it alone. Without --tenant, the tenant of that name is used, and made where it is missing."""
@@ -115,9 +151,10 @@ def create_key(
         account = await find_account(desk)
         async with desk.database.begin() as session:
             now = desk.clock.now()
-            found = await tenancy.find_tenant(session, tenant or name)
-            if found is None and tenant is not None:
-                raise LookupError(f"there is no tenant {tenant!r}")
+            if tenant is not None:
+                found: Tenant | None = await tenancy.named(session, tenant)
+            else:
+                found = await tenancy.find_tenant(session, name)
             if found is None:
                 first = not await tenancy.list_tenants(session)
                 found, secret = await tenancy.create_tenant(
@@ -133,34 +170,34 @@ def create_key(
 def list_keys(tenant: Annotated[str, typer.Option("--tenant", help="Name or id of the tenant.")]) -> None:
     """List a tenant's keys; the secret parts are not stored."""
 
-    async def read(desk: Desk) -> Table:
-        table = Table("id", "name", "created", "last used", "revoked")
+    async def read(desk: Desk) -> Listing:
+        table = Listing("id", "name", "created", "last used", "revoked")
         async with desk.database.begin() as session:
-            found = await tenancy.find_tenant(session, tenant)
-            if found is None:
-                raise LookupError(f"there is no tenant {tenant!r}")
+            found = await tenancy.named(session, tenant)
             for key in await tenancy.list_keys(session, found.id):
                 instants = (key.created_at, key.last_used_at, key.revoked_at)
-                table.add_row(
-                    key.id, key.name, *(at.astimezone(UTC).isoformat() if at else "" for at in instants)
-                )
+                table.row(key.id, key.name, *map(instant, instants))
         return table
 
-    out.print(beside(read))
+    beside(read).show()
 
 
 @keys.command("revoke")
-def revoke_key(key_id: Annotated[str, typer.Argument(help="The key's id: the part after gr_.")]) -> None:
+def revoke_key(
+    key_id: Annotated[str, typer.Argument(help="The key's id, as `keys list` tells it; or the whole key.")],
+) -> None:
     """End a key, within five seconds."""
+    public_id = key_id.removeprefix("gr_").partition("_")[0]
 
     async def revoke(desk: Desk) -> bool:
         async with desk.database.begin() as session:
-            return await tenancy.revoke_key(session, key_id, desk.clock.now())
+            return await tenancy.revoke_key(session, public_id, desk.clock.now())
 
     if not beside(revoke):
-        err.print(f"There is no key {key_id} in use.")
+        # What was given may be a secret: it is not repeated.
+        err.print("There is no such key in use; greenroom keys list --tenant NAME shows the ids.")
         raise typer.Exit(1)
-    err.print(f"The key {key_id} is revoked.")
+    err.print(f"The key {public_id} is revoked.")
 
 
 def beside(work: Callable[[Desk], Awaitable[T]]) -> T:
@@ -169,12 +206,20 @@ def beside(work: Callable[[Desk], Awaitable[T]]) -> T:
 
     async def run() -> T:
         async with at_desk(settings) as desk:
+            if desk.made is not None:
+                _tell_where(desk.made)
             return await work(desk)
 
     return run_or_exit(run())
 
 
+def _tell_where(database: str) -> None:
+    """Somebody who stands in another folder than the service would get keys that it refuses."""
+    made = Path(database).resolve()
+    err.print(f"Made a new database at {made}; the service must use the same one.", soft_wrap=True)
+
+
 def _print_secret(secret: str, heading: str) -> None:
     """The heading for people, the secret alone on standard output for programs."""
-    err.print(heading)
+    err.print(heading, soft_wrap=True)
     sys.stdout.write(f"{secret}\n")

@@ -3,14 +3,12 @@
 from typing import Annotated
 
 import typer
-from rich.table import Table
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import grants, tenancy
-from app.console import err, out
+from app.console import Listing, err, instant, printable_name
 from app.desk import Desk
 from app.desk_commands import beside
-from app.models import GrantKind, Tenant
+from app.models import GrantKind
 
 commands = typer.Typer(no_args_is_help=True, help="Private looks, groups and voices that a tenant may use.")
 
@@ -20,16 +18,22 @@ HeyGenId = Annotated[str, typer.Argument(metavar="HEYGEN_ID", help="Its id at He
 
 
 @commands.command("add")
-def add_grant(tenant: TenantName, kind: Kind, heygen_id: HeyGenId) -> None:
+def add_grant(
+    tenant: TenantName,
+    kind: Kind,
+    heygen_id: Annotated[
+        str, typer.Argument(callback=printable_name, metavar="HEYGEN_ID", help="Its id at HeyGen.")
+    ],
+) -> None:
     """Let a tenant see and use a private thing of its HeyGen account."""
 
     async def add(desk: Desk) -> bool:
         async with desk.database.begin() as session:
-            found = await _tenant(session, tenant)
+            found = await tenancy.named(session, tenant)
             return await grants.grant(session, found, kind, heygen_id, desk.clock.now())
 
     new = beside(add)
-    err.print(f"{tenant} may use the {kind} {heygen_id}{'' if new else ' already'}.")
+    err.print(f"{tenant} may use the {kind} {heygen_id}{'' if new else ' already'}.", soft_wrap=True)
 
 
 @commands.command("list")
@@ -40,16 +44,16 @@ def list_grants(
 ) -> None:
     """List what tenants were granted, of all tenants or one."""
 
-    async def read(desk: Desk) -> Table:
-        table = Table("tenant", "kind", "HeyGen's id", "since")
+    async def read(desk: Desk) -> Listing:
+        table = Listing("tenant", "kind", "HeyGen's id", "since")
         async with desk.database.begin() as session:
-            only = (await _tenant(session, tenant)).id if tenant is not None else None
+            only = (await tenancy.named(session, tenant)).id if tenant is not None else None
             names = {it.id: it.name for it in await tenancy.list_tenants(session)}
             for row in await grants.list_granted(session, only):
-                table.add_row(names[row.tenant_id], row.kind, row.heygen_id, row.created_at.isoformat())
+                table.row(names[row.tenant_id], row.kind, row.heygen_id, instant(row.created_at))
         return table
 
-    out.print(beside(read))
+    beside(read).show()
 
 
 @commands.command("remove")
@@ -58,16 +62,9 @@ def remove_grant(tenant: TenantName, kind: Kind, heygen_id: HeyGenId) -> None:
 
     async def remove(desk: Desk) -> bool:
         async with desk.database.begin() as session:
-            return await grants.revoke(session, await _tenant(session, tenant), kind, heygen_id)
+            return await grants.revoke(session, await tenancy.named(session, tenant), kind, heygen_id)
 
     if not beside(remove):
-        err.print(f"{tenant} has no grant of the {kind} {heygen_id}.")
+        err.print(f"{tenant} has no grant of the {kind} {heygen_id}.", soft_wrap=True)
         raise typer.Exit(1)
-    err.print(f"{tenant} may use the {kind} {heygen_id} no more.")
-
-
-async def _tenant(session: AsyncSession, name: str) -> Tenant:
-    found = await tenancy.find_tenant(session, name)
-    if found is None:
-        raise LookupError(f"there is no tenant {name!r}")
-    return found
+    err.print(f"{tenant} may use the {kind} {heygen_id} no more.", soft_wrap=True)

@@ -2,15 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC
 
 import httpx
 import typer
-from rich.table import Table
 
 from app import accounts, gates
 from app.accounts import EMBEDDED
-from app.console import err, out
+from app.console import Listing, err, instant
 from app.desk import Desk, key_of
 from app.desk_commands import beside
 from app.governor import overview
@@ -30,13 +28,13 @@ def unknown() -> None:
     """
 
     table = beside(unknown_renders)
-    out.print(table)
+    table.show()
     err.print(f"Renders that no job holds: {table.row_count}.")
 
 
-async def unknown_renders(desk: Desk) -> Table:
+async def unknown_renders(desk: Desk) -> Listing:
     """A row for each, of every account that may be asked; says which may not, and why."""
-    table = Table("account", "kind", "HeyGen's id", "title", "job", "status")
+    table = Listing("account", "kind", "HeyGen's id", "title", "job", "status")
     async with desk.database.begin() as session:
         known = [account for account, _ in await overview(session) if account.base_url != EMBEDDED.base_url]
         shut = await gates.shut(session, [account.id for account in known], desk.clock.now())
@@ -46,14 +44,14 @@ async def unknown_renders(desk: Desk) -> Table:
             err.print(f"{account.name} is not looked at: its key is not here.", soft_wrap=True)
             continue
         if account.id in shut:
-            until = shut[account.id].astimezone(UTC).isoformat(timespec="seconds")
+            until = instant(shut[account.id])
             err.print(
                 f"{account.name} is not looked at: HeyGen is to be left alone until {until}.", soft_wrap=True
             )
             continue
         for orphan in await _found(desk, account, key):
             of_job = (orphan.job_id or "unknown here", orphan.status or "")
-            table.add_row(account.name, orphan.kind, orphan.heygen_id, orphan.title, *of_job)
+            table.row(account.name, orphan.kind, orphan.heygen_id, orphan.title, *of_job)
     return table
 
 

@@ -1,16 +1,26 @@
 """What an operator can set: read once, checked whole, frozen."""
 
+import os
 from collections.abc import Mapping
 from datetime import timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 HEYGEN = "https://api.heygen.com"
 MARGIN = timedelta(seconds=15)
+OF_OTHERS = frozenset({"POSTGRES_PASSWORD", "HEYGEN_API_BASE", "HEYGEN_ALLOW_HTTP"})
+"""What compose.yaml and HeyGen's own command line take from the same places."""
 
 
 class InvalidSettings(Exception):
@@ -280,3 +290,16 @@ def _line(fault: Mapping[str, Any]) -> str:
 def variables() -> dict[str, str]:
     """Each variable's name and description, as `.env.example` and the README list them."""
     return {name.upper(): field.description or "" for name, field in Settings.model_fields.items()}
+
+
+def no_settings() -> dict[str, str | None]:
+    """Names in `.env`, or HEYGEN_… in the environment, that are none; with the setting that comes nearest to each."""
+    known = variables()
+    given = {name for name, value in os.environ.items() if value and name.upper().startswith("HEYGEN_")}
+    given |= set(DotEnvSettingsSource(Settings).env_vars)
+    unknown = sorted({name.upper() for name in given} - known.keys() - OF_OTHERS)
+    return {
+        name: next(iter(get_close_matches(name, known, n=1)), None)
+        for name in unknown
+        if not name.startswith("COMPOSE_")  # which Docker reads there
+    }

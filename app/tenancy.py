@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from uuid_utils.compat import uuid7
@@ -14,6 +14,9 @@ from app.secrets import Secrets, digest, new_api_key, new_webhook_secret, parse_
 
 USED_EVERY = timedelta(minutes=5)
 """How exactly the last use of a key is known: a write for each request would cost more than it tells."""
+
+OVERLAP = timedelta(hours=24)
+"""How long a secret that was rotated away goes on to sign, beside the new one."""
 
 _NOBODY = digest("")
 
@@ -81,17 +84,54 @@ async def create_tenant(
     )
     session.add(tenant)
     await session.flush()
+    return tenant, await create_secret(session, secrets, now, tenant.id)
+
+
+async def create_secret(
+    session: AsyncSession, secrets: Secrets, now: datetime, tenant_id: str, endpoint_id: str | None = None
+) -> str:
+    """A new secret that signs the webhooks of an endpoint, or the tenant's own, which go to a `callback_url`."""
     secret = new_webhook_secret()
-    sealed = secrets.encrypt(secret.encode())
-    session.add(WebhookSecret(id=uuid7().hex, tenant_id=tenant.id, secret_encrypted=sealed, created_at=now))
+    session.add(
+        WebhookSecret(
+            id=uuid7().hex,
+            tenant_id=tenant_id,
+            endpoint_id=endpoint_id,
+            secret_encrypted=secrets.encrypt(secret.encode()),
+            created_at=now,
+        )
+    )
     await session.flush()
-    return tenant, secret
+    return secret
+
+
+async def rotate_secret(
+    session: AsyncSession, secrets: Secrets, now: datetime, tenant_id: str, endpoint_id: str | None = None
+) -> str:
+    """A new secret; those before it go on to sign for a day. The row of whose they are is locked: two take turns."""
+    its = (
+        col(WebhookSecret.tenant_id) == tenant_id,
+        col(WebhookSecret.endpoint_id).is_not_distinct_from(endpoint_id),
+    )
+    await session.execute(delete(WebhookSecret).where(*its, col(WebhookSecret.expires_at) <= now))
+    endless = update(WebhookSecret).where(*its, col(WebhookSecret.expires_at).is_(None))
+    await session.execute(endless.values(expires_at=now + OVERLAP))
+    return await create_secret(session, secrets, now, tenant_id, endpoint_id)
 
 
 async def find_tenant(session: AsyncSession, name_or_id: str) -> Tenant | None:
     """The tenant of that name, or else of that id."""
     named = await session.scalar(select(Tenant).where(col(Tenant.name) == name_or_id))
     return named or await session.get(Tenant, name_or_id)
+
+
+async def named(session: AsyncSession, name_or_id: str) -> Tenant:
+    """The tenant of that name, or else of that id, its row locked; raises UnknownTenant."""
+    found = await find_tenant(session, name_or_id)
+    if found is None:
+        raise UnknownTenant(f"there is no tenant {name_or_id!r}")
+    await session.refresh(found, with_for_update={"key_share": True})
+    return found
 
 
 async def list_tenants(session: AsyncSession) -> Sequence[Tenant]:

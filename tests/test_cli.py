@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from standardwebhooks import Webhook
 
 from tests.api.callers import VIDEO
 from tests.processes import (
@@ -23,25 +24,13 @@ from tests.processes import (
     settings,
     simulate,
 )
+from tests.said import refusal, said_by
+from tests.services import receiving
 
 pytestmark = pytest.mark.timeout(300)
 
 ALONE = re.compile(r"gr_[0-9a-f]{16}_[A-Za-z0-9_-]{43,}")
 SECRET = "used in tests alone and nowhere else"
-
-
-async def said_by(folder: Path, *words: str, **environment: str) -> tuple[str, str]:
-    """(standard output, standard error) of a command that succeeds."""
-    async with run(folder, *words, **environment) as program:
-        assert await program.ended() == 0, program.log
-    return program.output.decode(), program.log
-
-
-async def refusal(code: int, folder: Path, *words: str, **environment: str) -> str:
-    """What a command says that ends with this code."""
-    async with run(folder, *words, **environment) as program:
-        assert await program.ended() == code, program.log
-    return program.log
 
 
 def reads_as(url: str, key: str, status: int) -> Callable[[], Awaitable[bool]]:
@@ -60,7 +49,8 @@ async def test_every_command_explains_itself(tmp_path: Path) -> None:
         "from typer.testing import CliRunner\n"
         "from app.cli import app\n"
         "for words in ('', 'serve', 'worker', 'migrate', 'demo', 'simulate', 'tenants', 'tenants create',"
-        " 'tenants list', 'tenants set', 'keys', 'keys create', 'keys list', 'keys revoke', 'accounts',"
+        " 'tenants list', 'tenants set', 'tenants rotate-secret',"
+        " 'tenants disable', 'tenants enable', 'keys', 'keys create', 'keys list', 'keys revoke', 'accounts',"
         " 'accounts list', 'accounts add',"
         " 'accounts pause', 'accounts resume', 'renders', 'renders unknown', 'doctor',"
         " 'grants', 'grants add', 'grants list', 'grants remove'):\n"
@@ -70,7 +60,7 @@ async def test_every_command_explains_itself(tmp_path: Path) -> None:
     async with run_python(tmp_path, "-c", program) as told:
         assert await told.ended() == 0, told.log
     lines = told.output.decode().splitlines()
-    assert len(lines) == 26
+    assert len(lines) == 29
     assert {line.partition("|")[2] for line in lines} == {"0|True"}
 
 
@@ -79,6 +69,10 @@ async def test_keys_are_made_listed_and_ended_beside_a_running_service(tmp_path:
     async with serve(tmp_path, **here) as greenroom:
         first = await printed_key(greenroom)
         assert await reads_as(greenroom.url, first, 200)()
+
+        simulator = (await greenroom.said(r"A simulator renders, for free: (http://\S+/simulator)"))[1]
+        async with httpx.AsyncClient() as anybody:
+            assert (await anybody.get(f"{simulator}/scenarios")).status_code == 200
 
         examined, _ = await said_by(tmp_path, "doctor", "--json", **here)
         assert {check["state"] for check in json.loads(examined)["checks"]} == {"ok"}
@@ -93,6 +87,7 @@ async def test_keys_are_made_listed_and_ended_beside_a_running_service(tmp_path:
         key = printed.removesuffix("\n")
         assert ALONE.fullmatch(key), "nothing else stands on standard output"
         assert key not in told
+        assert "Made a new database" not in told
         assert "whsec_" in told, "the tenant that was made with it has a webhook secret"
         await eventually(reads_as(greenroom.url, key, 200), greenroom, within=5)
 
@@ -113,7 +108,49 @@ async def test_keys_are_made_listed_and_ended_beside_a_running_service(tmp_path:
         await said_by(tmp_path, "keys", "revoke", key_id, **here)
         await eventually(reads_as(greenroom.url, key, 401), greenroom, within=5)
         assert await reads_as(greenroom.url, first, 200)()
-        await refusal(1, tmp_path, "keys", "revoke", key_id, **here)
+        told = await refusal(1, tmp_path, "keys", "revoke", key, **here)
+        assert "There is no such key in use" in told
+        assert key not in told, "nor any other secret that was given by mistake"
+        _, told = await said_by(tmp_path, "keys", "revoke", other.strip(), **here)
+        assert f"The key {other.split('_')[1]} is revoked." in told
+        assert other.strip() not in told
+
+
+async def test_a_tenant_is_disabled_and_enabled_and_its_secret_rotated_beside_a_running_service(
+    tmp_path: Path,
+) -> None:
+    here = settings(tmp_path)
+    async with serve(tmp_path, **here) as greenroom, receiving() as receiver:
+        key = await printed_key(greenroom)
+        first = (await greenroom.said(r"whsec_\S+"))[0]
+        await said_by(tmp_path, "accounts", "pause", "simulator", **here)
+        promised = await create(greenroom, key, callback_url=receiver.url)
+
+        await said_by(tmp_path, "tenants", "disable", "development", **here)
+        listed, _ = await said_by(tmp_path, "tenants", "list", **here)
+        assert re.search(r"development.* \S+Z +\S+Z *$", listed, re.MULTILINE)
+        await eventually(reads_as(greenroom.url, key, 401), greenroom, within=30)
+        printed, told = await said_by(tmp_path, "tenants", "rotate-secret", "development", **here)
+        second = printed.removesuffix("\n")
+        assert re.fullmatch(r"whsec_\S+", second), "nothing else stands on standard output"
+        assert second not in told
+        assert "the old one signs beside it for 24 hours" in told
+        await said_by(tmp_path, "accounts", "resume", "simulator", **here)
+
+        async def heard() -> bool:
+            return bool(receiver.requests)
+
+        await eventually(heard, greenroom)
+        [(headers, body)] = receiver.requests
+        for secret in (first, second):
+            Webhook(secret).verify(body, headers)
+        assert json.loads(body)["event_data"]["video_id"] == promised, "what was promised goes on"
+
+        await said_by(tmp_path, "tenants", "enable", "development", **here)
+        await eventually(reads_as(greenroom.url, key, 200), greenroom, within=30)
+        for command in ("disable", "enable", "rotate-secret"):
+            told = await refusal(1, tmp_path, "tenants", command, "nobody", **here)
+            assert "there is no tenant 'nobody'" in told
 
 
 async def test_an_account_that_is_paused_sends_nothing_until_it_is_resumed(tmp_path: Path) -> None:
@@ -121,7 +158,7 @@ async def test_an_account_that_is_paused_sends_nothing_until_it_is_resumed(tmp_p
     async with serve(tmp_path, **here) as greenroom:
         key = await printed_key(greenroom)
         listed, _ = await said_by(tmp_path, "accounts", "list", **here)
-        name = listed.splitlines()[3].split()[1]
+        name = listed.splitlines()[1].split()[0]
         await said_by(tmp_path, "accounts", "pause", name, **here)
         held = await create(greenroom, key)
         listed, _ = await said_by(tmp_path, "accounts", "list", **here)
@@ -188,11 +225,11 @@ async def test_accounts_are_added_with_their_keys_and_tenants_pinned_to_them(tmp
         await create(greenroom, key.strip())
         await eventually(billed, greenroom, heygen, within=60)
 
-        lost = VIDEO | {"title": f"Ordered after the backup [gr:{'0' * 32}]"}
+        lost = VIDEO | {"title": f"[/b]Ordered\x1b[31m after {'a' * 60} [gr:{'0' * 32}]"}
         async with httpx.AsyncClient(headers={"x-api-key": "any"}) as client:
             assert (await client.post(f"{heygen.url}/v3/videos", json=lost)).status_code == 200
-        listed, told = await said_by(tmp_path, "renders", "unknown", **here, COLUMNS="200")
-        assert re.search(r"studio\W+video\W+\w+\W+Ordered after the backup\W+unknown here", listed)
+        listed, told = await said_by(tmp_path, "renders", "unknown", **here, COLUMNS="80")
+        assert re.search(r"studio +video +\w+ +\[/b\]Ordered\\x1b\[31m after a{60} +unknown here", listed)
         assert "Renders that no job holds: 1." in told
 
 
@@ -284,9 +321,9 @@ async def test_a_key_never_renders_the_simulators_old_queue_for_money(tmp_path: 
         assert [row["idempotency_key"] for row in ledger] == [f"{new}-1"]
 
 
-async def create(program: Program, key: str) -> str:
+async def create(program: Program, key: str, **changes: str) -> str:
     async with httpx.AsyncClient(headers={"x-api-key": key}, timeout=60) as client:
-        answer = await client.post(f"{program.url}/v3/videos", json=VIDEO)
+        answer = await client.post(f"{program.url}/v3/videos", json=VIDEO | changes)
     assert answer.status_code == 200, answer.text
     return str(answer.json()["data"]["video_id"])
 

@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fastapi import APIRouter, Request
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.responses import JSONResponse, Response
 from uuid_utils.compat import uuid7
 
+from app import tenancy
 from app.api import answer_schemas
 from app.api.answers import Limit100, data, data_bytes, page, read_cursor, read_limit, sign_cursor
 from app.api.dependencies import CallerDep, ContextDep
@@ -21,15 +22,12 @@ from app.api.openapi import ONCE, creates, takes
 from app.api.webhook_requests import EndpointCreate, EndpointUpdate, parse_create, parse_update
 from app.context import Context
 from app.errors import InvalidParameter, NotFound
-from app.models import Delivery, DeliveryStatus, Endpoint, EndpointStatus, WebhookSecret, undelivered
-from app.secrets import new_webhook_secret
+from app.models import Delivery, DeliveryStatus, Endpoint, EndpointStatus, undelivered
 from app.tenancy import Caller
 from app.webhooks.event_types import DESCRIPTIONS
 
 MOST_ENDPOINTS = 50
 """Of one tenant: every event is compared with each of them."""
-OVERLAP = timedelta(hours=24)
-"""How long a secret that was rotated away goes on to sign, beside the new one."""
 DELETED_AGAIN = timedelta(hours=24)
 """How long a repeated delete is answered as the first was: a client that lost the answer asks again."""
 AT_ONCE = 1_000  # deliveries changed in one transaction
@@ -62,7 +60,8 @@ async def create_endpoint(request: Request, ctx: ContextDep, caller: CallerDep, 
         )
         session.add(endpoint)
         await session.flush()
-        secret = await _new_secret(ctx, session, endpoint)
+        now, tenant_id = endpoint.created_at, caller.tenant_id
+        secret = await tenancy.create_secret(session, ctx.secrets, now, tenant_id, endpoint.id)
         return endpoint.id, data_bytes(_view(endpoint) | {"secret": secret})
 
     return await create(ctx, caller, once, hash_of(body), store)
@@ -133,14 +132,10 @@ async def delete_endpoint(endpoint_id: str, ctx: ContextDep, caller: CallerDep) 
 async def rotate_secret(endpoint_id: str, ctx: ContextDep, caller: CallerDep, once: OnceDep) -> Response:
     """A new secret; those before it go on to sign for 24 hours."""
     now = ctx.clock.now()
-    its = (col(WebhookSecret.tenant_id) == caller.tenant_id, col(WebhookSecret.endpoint_id) == endpoint_id)
 
     async def store(session: AsyncSession) -> tuple[str, bytes]:
-        endpoint = await _own(session, caller, endpoint_id)
-        await session.execute(delete(WebhookSecret).where(*its, col(WebhookSecret.expires_at) <= now))
-        endless = update(WebhookSecret).where(*its, col(WebhookSecret.expires_at).is_(None))
-        await session.execute(endless.values(expires_at=now + OVERLAP))
-        secret = await _new_secret(ctx, session, endpoint)
+        await _own(session, caller, endpoint_id)
+        secret = await tenancy.rotate_secret(session, ctx.secrets, now, caller.tenant_id, endpoint_id)
         return endpoint_id, data_bytes({"endpoint_id": endpoint_id, "secret": secret})
 
     return await create(ctx, caller, once, hash_of({}), store)
@@ -157,21 +152,6 @@ async def _own(session: AsyncSession, caller: Caller, endpoint_id: str) -> Endpo
     if endpoint is None:
         raise NotFound.webhook(endpoint_id)
     return endpoint
-
-
-async def _new_secret(ctx: Context, session: AsyncSession, endpoint: Endpoint) -> str:
-    secret = new_webhook_secret()
-    session.add(
-        WebhookSecret(
-            id=uuid7().hex,
-            tenant_id=endpoint.tenant_id,
-            endpoint_id=endpoint.id,
-            secret_encrypted=ctx.secrets.encrypt(secret.encode()),
-            created_at=ctx.clock.now(),
-        )
-    )
-    await session.flush()
-    return secret
 
 
 def _changes(wanted: EndpointUpdate) -> dict[str, Any]:

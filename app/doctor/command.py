@@ -11,9 +11,9 @@ import typer
 from app.clock import Clock
 from app.console import err, out, run_or_exit
 from app.doctor.examination import SECONDS, Registration, Report, examine
-from app.doctor.findings import State, fail
+from app.doctor.findings import Finding, State, fail, warn
 from app.observability import configure_logs
-from app.settings import InvalidSettings, Settings, read_settings
+from app.settings import InvalidSettings, Settings, no_settings, read_settings
 
 COLOURS = {State.OK: "green", State.WARN: "yellow", State.FAIL: "red"}
 
@@ -32,6 +32,9 @@ def doctor(
 ) -> None:
     """Examine this installation, beside a running service or before its first start; ends with 1 where anything fails."""
     configure_logs("ERROR")
+    for option, given in (("--account", account is not None), ("--again", again)):
+        if given and not register:
+            raise typer.BadParameter("works only with --register", param_hint=option)
     wanted = Registration(account, again) if register else None
     try:
         settings = read_settings()
@@ -39,6 +42,7 @@ def doctor(
         report = Report([fail("settings", line) for line in str(error).splitlines()])
     else:
         report = run_or_exit(_examined(settings, wanted))
+    report.findings[:0] = _misspelt()
     if as_json:
         sys.stdout.write(json.dumps(_as_json(report)) + "\n")
     else:
@@ -50,6 +54,14 @@ def doctor(
 async def _examined(settings: Settings, wanted: Registration | None) -> Report:
     async with httpx.AsyncClient(trust_env=False, timeout=SECONDS) as http:
         return await examine(settings, http, Clock(), wanted)
+
+
+def _misspelt() -> list[Finding]:
+    """What is set and read by nobody."""
+    meant = {name: f" Is {near} meant?" if near else "" for name, near in no_settings().items()}
+    return [
+        warn("settings", f"{name} is no setting, and does nothing.{hint}") for name, hint in meant.items()
+    ]
 
 
 def _as_json(report: Report) -> dict[str, object]:

@@ -12,7 +12,7 @@ from app import accounts, gates
 from app.clock import Clock
 from app.database import Database
 from app.doctor.findings import Finding, State, fail, ok, warn
-from app.doctor.inside import look_at_database, look_at_keys, look_at_storage, there
+from app.doctor.inside import look_at_database, look_at_keys, look_at_storage
 from app.doctor.outside import CALLBACKS, Door, look_at_links
 from app.doctor.upstream import Visit, Way, register
 from app.main import data_folder, open_secrets
@@ -57,7 +57,7 @@ async def examine(
         report.findings += [found, look_at_storage(settings.storage_url)]
         secrets = _secrets(settings)
         report.findings.append(look_at_keys(secrets, stored, len(settings.secret_keys)))
-        usable = found.state == State.OK and there(database)
+        usable = found.state == State.OK and database.there()
         ways = await _ways(settings, database if usable else None, secrets, stored, clock)
     visits = [Visit(way, http, clock) for way in ways]
     for visit in visits:

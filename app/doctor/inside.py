@@ -23,7 +23,7 @@ async def look_at_database(database: Database) -> tuple[Finding, Sequence[Accoun
 
     On SQLite this reads beside a service as any command does, in transactions of some milliseconds.
     """
-    if not there(database):
+    if not database.there():
         return _to_be_made("database", Path(database.engine.url.database or ""), "DATABASE_URL"), ()
     try:
         await database.check_schema()
@@ -45,11 +45,6 @@ async def look_at_database(database: Database) -> tuple[Finding, Sequence[Accoun
 
 
 _VERSION = text("SELECT current_setting('server_version_num')")
-
-
-def there(database: Database) -> bool:
-    """Whether there is a database to look into: merely to open a SQLite file would make it."""
-    return not database.is_sqlite or Path(database.engine.url.database or "").exists()
 
 
 def look_at_storage(folder: Path) -> Finding:

@@ -60,14 +60,14 @@ class QuietServer(uvicorn.Server):
 
 
 @asynccontextmanager
-async def running(simulator: Simulator, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
-    """Serve in this event loop; yields the base URL. Port 0: any that is free."""
-    with _listen(host, port) as listener:
+async def running(simulator: Simulator, listener: socket.socket | None = None) -> AsyncIterator[str]:
+    """Serve in this event loop, on a free port of this machine or on a socket that listens; yields the base URL."""
+    with listener or _listen() as taken:
         server = QuietServer(_config(simulator))
-        task = asyncio.create_task(server.serve(sockets=[listener]))
+        task = asyncio.create_task(server.serve(sockets=[taken]))
         try:
-            shown = f"[{host}]" if ":" in host else host
-            yield f"http://{shown}:{listener.getsockname()[1]}"
+            host, port, *_ = taken.getsockname()
+            yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         finally:
             server.leave()
             simulator.release()
@@ -81,14 +81,11 @@ def serve(simulator: Simulator, host: str, port: int) -> None:
     uvicorn.Server(config).run()
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen() -> socket.socket:
     # Named as TCP: asyncio switches Nagle's delay off only for sockets that say so, and it costs 40 ms an answer.
-    listener = socket.socket(
-        socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP
-    )
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
+        listener.bind(("127.0.0.1", 0))
         listener.listen(1024)
     except OSError:
         listener.close()

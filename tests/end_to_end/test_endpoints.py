@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from sqlmodel import col
 from standardwebhooks import Webhook
 
-from app import lifecycle
+from app import lifecycle, tenancy
 from app.lifecycle import By, Canceled
 from app.models import Account, Attempt, DeliveryStatus, Endpoint, WebhookSecret
 from app.worker import deliver, loop
@@ -152,6 +152,34 @@ async def test_a_secret_that_was_rotated_away_signs_for_another_day(story: Story
     assert signatures(receiver) == 1
     assert verifies(receiver, second)
     assert not verifies(receiver, first)
+
+
+async def test_a_tenants_own_secret_that_was_rotated_away_signs_for_another_day_and_its_endpoints_stay(
+    story: Story, receiver: Receiver
+) -> None:
+    async with receiving() as callback:
+        path, endpoints_own = await register(story.api, receiver.url)
+        async with story.context.database.begin() as session:
+            now, secrets = story.clock.now(), story.context.secrets
+            second = await tenancy.rotate_secret(session, secrets, now, story.tenant.id)
+        story.clock.advance(DAY - timedelta(minutes=1))
+        await cancel_one(story.api, callback_url=callback.url)
+        await story.work()
+        assert [signatures(callback), signatures(receiver)] == [2, 1]
+        assert [verifies(callback, story.secret), verifies(callback, second)] == [True, True]
+        assert heygens_signature(callback, second), "the newest alone"
+        assert verifies(receiver, endpoints_own)
+
+        story.clock.advance(timedelta(minutes=2))
+        await cancel_one(story.api, callback_url=callback.url)
+        await story.work()
+        assert [signatures(callback), verifies(callback, second)] == [1, True]
+        assert [signatures(receiver), verifies(receiver, endpoints_own)] == [1, True]
+        rotated = (await story.api.post(f"{path}/rotate-secret")).json()["data"]["secret"]
+        await cancel_one(story.api, callback_url=callback.url)
+        await story.work()
+        assert [signatures(callback), verifies(callback, second)] == [1, True]
+        assert [signatures(receiver), verifies(receiver, rotated)] == [2, True]
 
 
 async def test_an_endpoint_that_is_gone_is_disabled_and_what_it_is_owed_is_held(

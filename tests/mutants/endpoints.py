@@ -10,10 +10,12 @@ ENDPOINTS_PY = "app/api/webhook_endpoints.py"
 EVENTS_PY = "app/api/webhook_events.py"
 OUTBOX_PY = "app/webhooks/outbox.py"
 RECEIVERS_PY = "app/worker/receivers.py"
+TENANCY_PY = "app/tenancy.py"
 
 FOREIGN = f"{API}::test_an_endpoint_of_another_tenant_does_not_exist"
 TOLD = f"{ENDPOINTS}::test_an_end_is_told_to_each_endpoint_of_its_tenant_that_asked_and_is_signed_with_its_own_secret"
 ROTATED = f"{ENDPOINTS}::test_a_secret_that_was_rotated_away_signs_for_another_day"
+OWN_ROTATED = f"{ENDPOINTS}::test_a_tenants_own_secret_that_was_rotated_away_signs_for_another_day_and_its_endpoints_stay"
 WENT = f"{ENDPOINTS}::test_what_came_due_before_its_endpoint_went_is_not_attempted"
 
 ENDPOINTS_MUTANTS = (
@@ -68,10 +70,17 @@ ENDPOINTS_MUTANTS = (
     ),
     without(
         "a rotated secret dies at once",
-        ENDPOINTS_PY,
-        "        await session.execute(endless.values(expires_at=now + OVERLAP))\n",
-        "        await session.execute(endless.values(expires_at=now))\n",
+        TENANCY_PY,
+        "    await session.execute(endless.values(expires_at=now + OVERLAP))\n",
+        "    await session.execute(endless.values(expires_at=now))\n",
         ROTATED,
+    ),
+    without(
+        "a tenant's rotation ends the secrets of its endpoints",
+        TENANCY_PY,
+        "        col(WebhookSecret.endpoint_id).is_not_distinct_from(endpoint_id),\n",
+        "",
+        OWN_ROTATED,
     ),
     without(
         "a rotated secret signs for ever",
