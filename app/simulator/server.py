@@ -74,13 +74,6 @@ async def running(simulator: Simulator, listener: socket.socket | None = None) -
             await task
 
 
-def serve(simulator: Simulator, host: str, port: int) -> None:
-    """Serve until a signal comes."""
-    config = _config(simulator)
-    config.host, config.port = host, port
-    uvicorn.Server(config).run()
-
-
 def _listen() -> socket.socket:
     # Named as TCP: asyncio switches Nagle's delay off only for sockets that say so, and it costs 40 ms an answer.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
