@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -327,17 +328,14 @@ async def _ledger(app: FastAPI) -> int | None:
 def _tell(console: Console, film: Path, renders: int | None, real: Settings | None) -> None:
     if renders is not None and renders != 1:
         raise DemoFailed(f"the simulator billed {renders} renders for one video")
-    console.print()
+    tell = partial(console.print, soft_wrap=True)
+    tell()
     console.print("Your talking video:", style="green bold", end=" ")
-    console.print(str(film.resolve()), soft_wrap=True)
-    console.print("Verified: the webhook's signature (Standard Webhooks), the link without a key", end="")
-    console.print(", exactly one render in the billing ledger." if renders is not None else ".")
+    tell(str(film.resolve()))
+    tell("Verified: the webhook's signature (Standard Webhooks), the link without a key", end="")
+    tell(", exactly one render in the billing ledger." if renders is not None else ".")
     if real is None:
-        console.print(
-            "Nothing was spent: the built-in simulator rendered. It is a stand-in, not HeyGen's picture."
-        )
-        console.print("Go on:  make run             serve, still free; prints a key and the address")
-        console.print("        HEYGEN_API_KEY=… make run        the same, rendered by HeyGen")
-        console.print(
-            "        HEYGEN_API_KEY=… make demo REAL=1   this demo at HeyGen; prints the price and asks first"
-        )
+        tell("Nothing was spent: the built-in simulator rendered. It is a stand-in, not HeyGen's picture.")
+        tell("Go on:  make run                              serve, still free; prints a key and the address")
+        tell("        HEYGEN_API_KEY=… make run             the same, rendered by HeyGen")
+        tell("        HEYGEN_API_KEY=… make demo REAL=1     this at HeyGen; prints the price and asks first")

@@ -242,8 +242,7 @@ async def _changes(session: AsyncSession, job: Job, fact: Fact, by: By) -> dict[
                 "slot_account_id": None,
             }
         case ConsentOwed():
-            # Nobody works on it, and a person may take days. It is trained without a slot then: HeyGen begins by itself,
-            # nobody tells whether it counts that, and where it does its 429 keeps the others back.
+            # A person may take days. Nor has the training after it a slot: nobody tells whether HeyGen counts it.
             return {"due_at": fact.retry_at, "lease_until": None, "slot_account_id": None}
         case Completed():
             done = {"result": fact.result, "completed_by": "callback" if job.called_back_at else "poll"}
