@@ -68,7 +68,7 @@ def test_a_render_whose_answer_and_callbacks_are_lost_is_found_within_ten_minute
 
 
 def test_nobody_sends_before_a_retry_after_has_passed_whoever_crashes() -> None:
-    outcome = run(2, THROTTLED)
+    outcome = run(5, THROTTLED)
     assert outcome.broken == []
     assert outcome.met["scenario rate_limited"] > 0
 
