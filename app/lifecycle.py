@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Select, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from uuid_utils.compat import uuid7
@@ -283,11 +283,19 @@ async def _withdrawn(session: AsyncSession, job: Job, by: By) -> dict[str, Any]:
 
 async def _maybe_at_heygen(session: AsyncSession, job: Job) -> bool:
     known = job.heygen_id is not None or job.status in {JobStatus.UNSURE, JobStatus.PROCESSING}
-    sent = select(col(Submission.id)).where(
-        col(Submission.job_id) == job.id,
-        col(Submission.outcome).is_(None) | col(Submission.outcome).in_(["accepted", "unclear"]),
-    )
-    return known or await session.scalar(sent.limit(1)) is not None
+    return known or await session.scalar(_perhaps_made(job.id)) is not None
+
+
+def _perhaps_made(job_id: str) -> Select[str]:
+    unrefused = col(Submission.outcome).is_(None) | col(Submission.outcome).in_(["accepted", "unclear"])
+    return select(col(Submission.id)).where(col(Submission.job_id) == job_id, unrefused).limit(1)
+
+
+async def unbill(session: AsyncSession, job_id: str) -> None:
+    """A sender tells, later than all else, that it made nothing: an ended job costs nothing unless another send may."""
+    ended = (col(Job.id) == job_id, col(Job.finished_at).isnot(None), col(Job.heygen_id).is_(None))
+    free = update(Job).where(*ended, _perhaps_made(job_id).scalar_subquery().is_(None)).values(billable=False)
+    await session.execute(free.execution_options(synchronize_session=False))
 
 
 async def _end(session: AsyncSession, job: Job, fact: Fact, event: Event, by: By) -> None:

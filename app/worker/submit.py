@@ -309,7 +309,8 @@ async def _record_failure(
             fact = Failed(meaning.code, meaning.message)
         case Doubt():
             fact = Unclear(meaning.reason, now + ctx.jitter(FIRST_REPEAT))
-    await lifecycle.apply(session, job.id, fact, By("worker", now, intent.epoch))
+    if not await lifecycle.apply(session, job.id, fact, By("worker", now, intent.epoch)):
+        await lifecycle.unbill(session, job.id)
     log.warning("submission_failed", job_id=job.id, reason=error.reason, fact=type(fact).__name__)
 
 

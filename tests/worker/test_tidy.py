@@ -157,3 +157,18 @@ async def test_two_videos_that_heygen_mixed_up_each_come_to_their_own_render(
     assert [job.heygen_id for job in jobs] == [bill.job_id for bill in bench.simulator.ledger()]
     assert all(job.finished_at is not None and job.slot_account_id is None for job in jobs)
     assert all(job.result or job.late_result for job in jobs)
+
+
+async def test_a_sender_that_wakes_when_all_is_over_and_sends_nothing_takes_the_bill_back(
+    bench: Bench,
+) -> None:
+    (job,) = await bench.queue()
+    frozen = await submit.claim(bench.context)
+    assert frozen is not None
+    await bench.cancel(job.id)
+    await bench.pass_time(2400, step=60)
+    given_up = await bench.job()
+    assert (given_up.slot_account_id, given_up.billable) == (None, True), "nobody knows what became of it"
+    await submit.submit(bench.context, frozen)
+    assert not (await bench.job()).billable
+    assert bench.renders() == 0
