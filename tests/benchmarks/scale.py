@@ -43,7 +43,7 @@ from app.worker import expire, loop, poll, submit
 from tests.api.callers import VIDEO
 from tests.factories import make_account, queue_job
 from tests.services import make_context
-from tests.worker.test_plans import HISTORY, NEW, OPEN, copy, numbered
+from tests.worker.test_plans import HISTORY, NEW, OPEN, copy, numbered, vacuum
 
 SECRETS = Secrets(["a key that is used in benchmarks alone, 32 and more"])
 LANES = 4  # sweeps of one process at once
@@ -141,10 +141,7 @@ async def fill(at: Place, finished: int, waiting: int) -> None:
         newest = select(col(Job.id)).where(col(Job.id) != video_id).order_by(col(Job.id).desc()).limit(20)
         at.video_ids.extend(await session.scalars(newest))
     if not database.is_sqlite:
-        engine = create_async_engine(database.engine.url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
-        async with engine.connect() as connection:
-            await connection.execute(text("VACUUM ANALYZE"))
-        await engine.dispose()
+        await vacuum(database)
 
 
 def own() -> dict[str, Any]:
