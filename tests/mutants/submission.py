@@ -364,10 +364,11 @@ DOUBT_MUTANTS = (
         "tests/worker/test_look_ups.py::test_a_look_up_longer_than_a_lease_is_taken_over_by_nobody_and_counts",
     ),
     without(
-        "what was never sent costs, once its sender was given up",
+        "what HeyGen refused after a cancel is told to cost",
         SUBMIT_PY,
         "        await lifecycle.unbill(session, job.id)\n",
         "        pass\n",
+        f"{TIDY}::test_a_create_that_heygen_refuses_after_its_cancel_costs_nothing",
         f"{TIDY}::test_a_sender_that_wakes_when_all_is_over_and_sends_nothing_takes_the_bill_back",
     ),
     without(
