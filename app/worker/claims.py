@@ -91,23 +91,45 @@ async def renew(ctx: Context, session: AsyncSession, job: Job) -> bool:
     return renewed is not None
 
 
+class Hold:
+    """Keeps what was claimed through work that may take longer than its lease."""
+
+    def __init__(
+        self, ctx: Context, lease: timedelta, extend: Callable[[AsyncSession], Awaitable[bool]]
+    ) -> None:
+        self._ctx = ctx
+        self._lease = lease
+        self._extend = extend
+        self._extend_at = ctx.clock.now()
+
+    async def keep(self) -> None:
+        """Call it as the work goes on: extends the lease at once and after each third of it.
+
+        Raises LeaseOver where `extend` answers that the row was taken over.
+        """
+        if self._ctx.clock.now() < self._extend_at:
+            return
+        async with self._ctx.database.begin() as session:
+            if not await self._extend(session):
+                raise LeaseOver
+        self._extend_at = self._ctx.clock.now() + self._lease / 3
+
+
+def hold(ctx: Context, job: Job) -> Hold:
+    """Keeps a claimed job."""
+    return Hold(ctx, ctx.pace.lease, lambda session: renew(ctx, session, job))
+
+
 async def renewing(
     ctx: Context,
     pieces: AsyncIterator[bytes],
     lease: timedelta,
     extend: Callable[[AsyncSession], Awaitable[bool]],
 ) -> AsyncIterator[bytes]:
-    """The pieces of a file that may take longer than a lease: it is extended as they go, at once and after each third.
-
-    Raises LeaseOver where `extend` answers that the row was taken over.
-    """
-    extend_at = ctx.clock.now()
+    """The pieces of a file that may take longer than a lease, which is kept as they go; raises LeaseOver."""
+    held = Hold(ctx, lease, extend)
     async for piece in pieces:
-        if ctx.clock.now() >= extend_at:
-            async with ctx.database.begin() as session:
-                if not await extend(session):
-                    raise LeaseOver
-            extend_at = ctx.clock.now() + lease / 3
+        await held.keep()
         yield piece
 
 

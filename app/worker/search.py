@@ -9,7 +9,7 @@ from app.context import Context
 from app.heygen.errors import HeyGenError, Missing
 from app.heygen.titles import token_of
 from app.models import Job
-from app.worker.claims import renew
+from app.worker.claims import LeaseOver, hold
 
 MOST_PAGES = 200
 
@@ -56,11 +56,12 @@ async def confirms(ctx: Context, job: Job, candidate: str) -> bool:
 
 async def _items(ctx: Context, job: Job) -> AsyncIterator[Mapping[str, Any]]:
     heygen = ctx.connections[job.account_id].heygen
-    token, renew_at = None, ctx.clock.now()
+    token, held = None, hold(ctx, job)
     for _ in range(MOST_PAGES):
-        if ctx.clock.now() >= renew_at:
-            await _renew(ctx, job)
-            renew_at = ctx.clock.now() + ctx.pace.lease / 3
+        try:
+            await held.keep()
+        except LeaseOver:
+            raise Incomplete("another worker took the job over") from None
         if job.kind == "video":
             page = await heygen.list_videos(title=job.title_token, token=token)
         else:
@@ -71,9 +72,3 @@ async def _items(ctx: Context, job: Job) -> AsyncIterator[Mapping[str, Any]]:
         if token is None:
             return
     raise Incomplete(f"more than {MOST_PAGES} pages")
-
-
-async def _renew(ctx: Context, job: Job) -> None:
-    async with ctx.database.begin() as session:
-        if not await renew(ctx, session, job):
-            raise Incomplete("another worker took the job over")

@@ -22,7 +22,7 @@ from app.secrets import CannotDecrypt
 from app.storage import NotStored
 from app.worker import answers, cadence, ledger, uploads
 from app.worker.answers import Doubt, Fail, Meaning, Past, Release
-from app.worker.claims import LeaseOver, renew
+from app.worker.claims import hold
 from app.worker.ledger import Answer, Intent
 from app.worker.prepare import Missing, Preparation, Ready, Unusable, Waits, prepare
 
@@ -191,24 +191,15 @@ async def _fetch_missing(ctx: Context, job: Job, missing: Missing) -> tuple[Fact
 
 
 async def _fetch(ctx: Context, job: Job, missing: Missing) -> Failed | None:
-    renew_at = ctx.clock.now() + ctx.pace.lease / 3
+    held = hold(ctx, job)
     for kind, heygen_id in missing.unchecked:
-        if ctx.clock.now() >= renew_at:
-            await _renew(ctx, job)
-            renew_at = ctx.clock.now() + ctx.pace.lease / 3
+        await held.keep()
         if not await _usable(ctx, job, kind, heygen_id):
             word = "avatar" if kind == "look" else "voice"
             return Failed(f"{word}_not_found", f"{word.capitalize()} {heygen_id} not found")
     for asset in missing.assets:
         await uploads.upload(ctx, job, asset)
     return None
-
-
-async def _renew(ctx: Context, job: Job) -> None:
-    """Hold the job for another lease; raises LeaseOver."""
-    async with ctx.database.begin() as session:
-        if not await renew(ctx, session, job):
-            raise LeaseOver
 
 
 async def _usable(ctx: Context, job: Job, kind: str, heygen_id: str) -> bool:

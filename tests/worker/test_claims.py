@@ -28,8 +28,13 @@ async def test_a_video_canceled_while_it_is_prepared_is_never_sent(bench: Bench)
     claimed = await submit.claim(bench.context)
     assert claimed is not None
     assert claimed.intent is None
-    await bench.cancel(job.id)
-    await submit.submit(bench.context, claimed)
+
+    async def cancel(point: str) -> None:
+        if point == "submit.prepared":
+            await bench.cancel(job.id)
+
+    await submit.submit(replace(bench.context, failpoint=cancel), claimed)
+    assert (await bench.job()).status == JobStatus.CANCELED
     assert bench.calls("POST", "/v3/videos") == 0
 
 
