@@ -5,6 +5,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import structlog
 import uvicorn
@@ -15,6 +16,8 @@ from app.api.wire import Wire
 from app.context import Context
 
 log = structlog.get_logger(__name__)
+
+LATECOMERS_EVERY = 0.1  # seconds
 
 
 @contextmanager
@@ -83,6 +86,23 @@ class ObedientServer(uvicorn.Server):
         """Take Ctrl-C and SIGTERM for as long as requests are answered."""
         with stopped_by(self._stop):
             yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, and end those that there are once they are answered."""
+        telling = asyncio.create_task(self._tell_latecomers(set(self.server_state.connections)))
+        try:
+            await super().shutdown(sockets)
+        finally:
+            telling.cancel()
+
+    async def _tell_latecomers(self, told: set[Any]) -> None:
+        # uvicorn tells the connections that there are when it begins. One that was accepted just then is made a moment
+        # later, and would be answered for as long as its client goes on to ask.
+        while True:
+            for connection in set(self.server_state.connections) - told:
+                connection.shutdown()
+                told.add(connection)
+            await asyncio.sleep(LATECOMERS_EVERY)
 
     def _stop(self) -> None:
         self.should_exit = True

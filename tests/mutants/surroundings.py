@@ -275,6 +275,13 @@ STOP_MUTANTS = (
         "tests/worker/test_loop.py::test_after_a_stop_nothing_more_is_claimed_and_what_is_under_way_ends",
     ),
     without(
+        "who connects in the instant of the stop is not told of it",
+        "app/serving.py",
+        "                connection.shutdown()\n",
+        "                pass\n",
+        "tests/test_serving.py::test_who_connects_as_the_process_stops_does_not_keep_it_from_its_end",
+    ),
+    without(
         "a deadline that cannot be recorded ends the sweep",
         "app/worker/loop.py",
         "            faults.append(error)\n",
