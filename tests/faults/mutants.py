@@ -27,7 +27,7 @@ class Caught:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A mutant is caught where the tests named with it have failed."""
-        guard = re.search(r"taken_out_is_missed\[(.+)\]$", report.nodeid)
+        guard = re.search(r"taken_out_is_missed\[(.+)\](?:@mutants \d+)?$", report.nodeid)
         if report.failed:
             self.broken.append(
                 f"mutant not caught: {guard[1]}" if guard else f"of the mutants: {report.nodeid}"

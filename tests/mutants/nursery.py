@@ -2,8 +2,8 @@
 
 `python -m tests.mutants.nursery warm` has imported ours, too, and puts other bodies into its functions; `cold` can become
 any mutant, but each fork of it imports ours anew. Each line that it reads is a request, a JSON object of `file`, `text`,
-`killers`, `database`, `environment` and `said`, where the tests' words go; the line that it answers is the code that
-pytest ended with, or the negative number of the signal that ended it.
+`killers`, `once`, `database`, `environment` and `said`, where the tests' words go; the line that it answers is the code
+that pytest ended with, or the negative number of the signal that ended it.
 """
 
 import gc
@@ -52,6 +52,14 @@ QUIET = (
 class Hasty:
     """Ends the process as soon as pytest knows how it went."""
 
+    def __init__(self, once: bool) -> None:
+        self._once = once
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """One case of each test tells as well as all of them whether it runs here."""
+        if self._once:
+            items[:] = {item.nodeid.partition("[")[0]: item for item in reversed(items)}.values()
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """What a failed test left open need not be closed."""
         if report.failed:
@@ -82,7 +90,8 @@ def run(request: dict[str, Any], patient: surgery.Patient | None) -> int:
             os.environ |= request["environment"]
             become(request["file"], request["text"], patient)
             chosen = "not postgresql" if request["database"] == "sqlite" else request["database"]
-            os._exit(int(pytest.main([*QUIET, "-k", chosen, *request["killers"]], plugins=[Hasty()])))
+            hasty = Hasty(request["once"])
+            os._exit(int(pytest.main([*QUIET, "-k", chosen, *request["killers"]], plugins=[hasty])))
         except BaseException:  # noqa: BLE001 -- Python's own exit code would be that of tests that failed
             traceback.print_exc()
             sys.stderr.flush()

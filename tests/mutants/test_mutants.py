@@ -18,6 +18,12 @@ PASSED, TESTS_FAILED = 0, 1
 MUTANTS = tuple(mutant for area in AREAS.values() for mutant in area)
 FIRST_OF_A_FILE = {(it.killers[0].partition("::")[0], it.database): it for it in reversed(MUTANTS)}.values()
 
+PROCESSES = 2  # each needs a nursery, which takes ten seconds to furnish
+IN_GROUPS = [
+    pytest.param(it, id=it.name, marks=pytest.mark.xdist_group(f"mutants {number % PROCESSES}"))
+    for number, it in enumerate(MUTANTS)
+]
+
 Run = Callable[[Mutant, str, Sequence[str]], tuple[int, str]]
 
 
@@ -48,6 +54,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
                 "file": mutant.file,
                 "text": text,
                 "killers": killers,
+                "once": text == original(mutant),
                 "database": mutant.database,
             }
             asked |= {"environment": environment, "said": str(said)}
@@ -72,7 +79,7 @@ def test_the_guard_stands_where_its_mutant_says(mutant: Mutant) -> None:
     assert [text.count(before) for before, _ in mutant.edits] == [1] * len(mutant.edits)
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda it: it.name)
+@pytest.mark.parametrize("mutant", IN_GROUPS)
 def test_a_guard_that_is_taken_out_is_missed(mutant: Mutant, run: Run) -> None:
     text = original(mutant)
     for before, after in mutant.edits:
@@ -82,6 +89,7 @@ def test_a_guard_that_is_taken_out_is_missed(mutant: Mutant, run: Run) -> None:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.xdist_group("mutants 0")
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_with_every_guard_in_place_nothing_is_missed(database: str, run: Run) -> None:
     """One killer of each file tells whether its tests can run in a nursery at all."""

@@ -95,18 +95,21 @@ async def test_an_account_whose_heygen_hangs_does_not_keep_the_others_waiting_fo
 
 
 class Hanging:
-    """A HeyGen that answers no create until it is let go."""
+    """A HeyGen that answers no create until it is let go; `excess` is set by one that is more than enough."""
 
-    def __init__(self, enough: int) -> None:
+    def __init__(self, enough: int, excess: asyncio.Event) -> None:
         self.creates = 0
         self.enough = asyncio.Event()
         self.go_on = asyncio.Event()
         self._enough = enough
+        self._excess = excess
 
     async def create(self, *_asked: object) -> Created:
         self.creates += 1
         if self.creates == self._enough:
             self.enough.set()
+        if self.creates > self._enough:
+            self._excess.set()
         await self.go_on.wait()
         raise NotSent("unreachable")
 
@@ -116,12 +119,13 @@ async def test_an_account_whose_heygen_hangs_leaves_half_of_the_places_to_the_ot
     ((account_id, connection),) = context.connections.items()
     other = await make_account(context.database, now, concurrency=100, limit_now=100)
     neighbour = await make_tenant(context.database, other, now)
-    hanging, places, recorded, stopping = Hanging(5), 10, asyncio.Event(), asyncio.Event()
+    places, decided, stopping = 10, asyncio.Event(), asyncio.Event()
+    hanging = Hanging(places // 2, decided)
     stuck = replace(connection, heygen=cast("HeyGen", hanging))
 
     async def tell(name: str) -> None:
         if name == "submit.recorded":
-            recorded.set()
+            decided.set()
 
     for _ in range(places + 1):
         await queue_job(context.database, context.secrets, neighbour, now)
@@ -130,7 +134,7 @@ async def test_an_account_whose_heygen_hangs_leaves_half_of_the_places_to_the_ot
     async with asyncio.timeout(30):
         await hanging.enough.wait()
         await bench.queue()
-        await recorded.wait()
+        await decided.wait()
         assert hanging.creates == places / 2
         assert bench.renders() == 1
         stopping.set()

@@ -83,7 +83,8 @@ async def test_an_account_whose_heygen_hangs_keeps_nobody_elses_waiting(bench: B
         context.wake.event("archive").clear()
         polling = tasks.create_task(poll.poll(bench.context, claimed))
         await hanging.asked.wait()
-        await context.wake.event("archive").wait()
+        async with asyncio.timeout(10):
+            await context.wake.event("archive").wait()
         assert (await bench.jobs())[1].status == JobStatus.COMPLETED
         assert not polling.done()
         hanging.let_go.set()
