@@ -240,6 +240,19 @@ async def test_events_of_batches_that_ended_before_know_them_too(empty: Database
         assert [tuple(one) for one in told] == [("e1", "b1"), ("e2", None)]
 
 
+@pytest.mark.parametrize("engine_name", ["postgresql"])
+async def test_what_changes_much_is_vacuumed_long_before_a_fifth_of_it_is_dead(empty: Database) -> None:
+    await empty.migrate()
+    async with empty.begin() as session:
+        tuned = await session.scalars(
+            text(
+                "SELECT relname FROM pg_class "
+                "WHERE reloptions @> ARRAY['autovacuum_vacuum_scale_factor=0.01', 'autovacuum_analyze_scale_factor=0.01']"
+            )
+        )
+        assert set(tuned) == {"jobs", "deliveries", "files"}
+
+
 async def test_code_of_the_version_before_goes_on_to_write_every_table(empty: Database) -> None:
     for older, newer in pairwise(revisions()):
         known = await upgrade(empty, older)
