@@ -292,7 +292,7 @@ def _perhaps_made(job_id: str) -> Select[str]:
 
 
 async def unbill(session: AsyncSession, job_id: str) -> None:
-    """A sender tells, too late for the job, that it made nothing: it costs nothing then, unless another send may."""
+    """A sender tells, later than all else, that it made nothing: an ended job costs nothing unless another send may."""
     ended = (col(Job.id) == job_id, col(Job.finished_at).isnot(None), col(Job.heygen_id).is_(None))
     free = update(Job).where(*ended, _perhaps_made(job_id).scalar_subquery().is_(None)).values(billable=False)
     await session.execute(free.execution_options(synchronize_session=False))
@@ -392,7 +392,7 @@ async def _keep_late(session: AsyncSession, job: Job, fact: Fact, by: By) -> Non
             changes = over | {"late_result": fact.result, "billable": True}
         case Released() | Failed() | ConsentOwed():
             # What lagged is waited for no more: else it would be asked about again, at once and without end.
-            changes = over | {"rendered_at": None}
+            changes = over | {"rendered_at": None, "billable": await _maybe_at_heygen(session, job)}
         case _:
             return
     if not await _write(session, job, changes):

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import ColumnElement, insert, select, update
@@ -28,6 +28,9 @@ SLOW = timedelta(seconds=3)
 """Who takes so long to fail has one place from then on, until it takes an event well."""
 SLOW_AT_ONCE = 16
 """Those have so many places together with who takes so long to take an event, and these share them out evenly."""
+LATELY = timedelta(
+    minutes=1
+)  # an attempt takes a quarter of it at most: who has work left makes one within that
 MOST_SECRETS = 10
 """So many live secrets sign at most, the newest ones."""
 
@@ -57,7 +60,9 @@ class UnderWay:
     tenants: Counter[str] = field(default_factory=Counter)
     lines: Counter[tuple[str, str]] = field(default_factory=Counter)  # by tenant and target
     hanging: set[tuple[str, str]] = field(default_factory=set)  # lines that failed slowly
-    slow: set[tuple[str, str]] = field(default_factory=set)  # lines that took an event slowly
+    slow: dict[tuple[str, str], datetime] = field(
+        default_factory=dict
+    )  # and that took an event slowly: when last
     claiming: asyncio.Lock = field(
         default_factory=asyncio.Lock
     )  # held from the count to the place that is taken
@@ -73,21 +78,25 @@ class UnderWay:
         self.tenants -= Counter([delivery.tenant_id])
         self.lines -= Counter([line])
 
-    def learn(self, delivery: Delivery, took: timedelta, *, went_well: bool) -> None:
-        """How an attempt went."""
+    def learn(self, delivery: Delivery, took: timedelta, now: datetime, *, went_well: bool) -> None:
+        """How an attempt went that ended just now."""
         line = delivery.tenant_id, delivery.target
+        if not went_well and took < SLOW:
+            return
+        self.hanging.discard(line)
+        self.slow.pop(line, None)
         if took >= SLOW:
-            (self.slow if went_well else self.hanging).add(line)
-            (self.hanging if went_well else self.slow).discard(line)
-        elif went_well:
-            self.hanging.discard(line)
-            self.slow.discard(line)
+            if went_well:
+                self.slow[line] = now
+            else:
+                self.hanging.add(line)
 
-    def free(self) -> tuple[ColumnElement[bool], ...]:
+    def free(self, now: datetime) -> tuple[ColumnElement[bool], ...]:
         """What holds of deliveries that may have a place."""
-        busy = {line for line, count in self.lines.items() if count >= self._most(line)}
+        sharing = sum(self.lines[line] > 0 or now - at < LATELY for line, at in self.slow.items())
+        busy = {line for line, count in self.lines.items() if count >= self._most(line, max(1, sharing))}
         if sum(self.lines[line] for line in (*self.hanging, *self.slow)) >= SLOW_AT_ONCE:
-            busy |= self.hanging | self.slow
+            busy |= self.hanging | self.slow.keys()
         endpoints = [target for _, target in busy if target != CALLBACK]
         callbacks = [tenant for tenant, target in busy if target == CALLBACK]
         tenants = [name for name, count in self.tenants.items() if count >= AT_ONCE_A_TENANT]
@@ -97,11 +106,11 @@ class UnderWay:
             (col(Delivery.target) != CALLBACK) | col(Delivery.tenant_id).notin_(callbacks),
         )
 
-    def _most(self, line: tuple[str, str]) -> int:
+    def _most(self, line: tuple[str, str], sharing: int) -> int:
         if line in self.hanging:
             return 1
         most = AT_ONCE_A_TENANT if line[1] == CALLBACK else AT_ONCE_AN_ENDPOINT
-        return min(most, max(1, SLOW_AT_ONCE // len(self.slow))) if line in self.slow else most
+        return min(most, max(1, SLOW_AT_ONCE // sharing)) if line in self.slow else most
 
 
 async def deliver_next(ctx: Context, under_way: UnderWay) -> bool:
@@ -135,7 +144,7 @@ async def _take(ctx: Context, under_way: UnderWay) -> Due | bool:
             .where(
                 is_status(DeliveryStatus.OWED),
                 col(Delivery.due_at) <= now,
-                *under_way.free(),
+                *under_way.free(now),
             )
             .order_by(col(Delivery.due_at))
             .limit(1)
@@ -188,7 +197,8 @@ async def deliver(ctx: Context, due: Due, under_way: UnderWay) -> None:
     finally:
         under_way.end(delivery)
     status = answer.status if answer is not None else None
-    under_way.learn(delivery, ctx.clock.now() - began, went_well=_is_success(status))
+    ended = ctx.clock.now()
+    under_way.learn(delivery, ended - began, ended, went_well=_is_success(status))
     await ctx.failpoint("deliver.posted")
     async with ctx.database.begin() as session:
         await session.execute(

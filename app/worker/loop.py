@@ -59,7 +59,7 @@ def lanes(ctx: Context, submits: int = 64) -> list[Lane]:
     return [
         Lane("submit", submit.claim, lambda it: submit.submit(ctx, it), submits, _of_its_job),
         Lane("unsure", unsure.claim, lambda it: unsure.resolve(ctx, it), 8, _of_its_job),
-        Lane("poll", poll.claim, lambda it: poll.poll(ctx, it), 4, lambda it: {job.account_id for job in it}),
+        Lane("poll", poll.claim, lambda it: poll.poll(ctx, it), 4, lambda it: [it[0].account_id]),
         Lane(
             "deliver",
             lambda some: deliver.claim(some, under_way),

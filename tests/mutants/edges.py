@@ -438,7 +438,7 @@ DELIVERIES_MUTANTS = (
     without(
         "one receiver takes every place",
         DELIVER_PY,
-        "                *under_way.free(),\n",
+        "                *under_way.free(now),\n",
         "",
         f"{WEBHOOKS}::test_a_receiver_that_hangs_takes_its_own_share_and_holds_up_nobody_else",
     ),
@@ -452,23 +452,30 @@ DELIVERIES_MUTANTS = (
     without(
         "who fails at once hangs no more",
         DELIVER_PY,
-        "        elif went_well:\n",
-        "        else:\n",
+        "        if not went_well and took < SLOW:\n",
+        "        if False:\n",
         f"{CLAIMS}::test_who_hangs_has_one_place_until_it_takes_an_event_well",
     ),
     without(
         "all who hang take every place together",
         DELIVER_PY,
-        "            busy |= self.hanging | self.slow\n",
+        "            busy |= self.hanging | self.slow.keys()\n",
         "            pass\n",
         f"{CLAIMS}::test_all_who_hang_leave_most_places_to_others",
     ),
     without(
         "who is slow keeps all its places",
         DELIVER_PY,
-        "        return min(most, max(1, SLOW_AT_ONCE // len(self.slow))) if line in self.slow else most\n",
+        "        return min(most, max(1, SLOW_AT_ONCE // sharing)) if line in self.slow else most\n",
         "        return most\n",
         f"{CLAIMS}::test_all_who_are_slow_leave_most_places_to_others_and_share_theirs",
+    ),
+    without(
+        "who was slow once takes a share for ever",
+        DELIVER_PY,
+        "self.lines[line] > 0 or now - at < LATELY for",
+        "self.lines[line] >= 0 for",
+        f"{CLAIMS}::test_who_is_slow_shares_with_those_alone_that_have_work",
     ),
     without(
         "any answer is a delivery",

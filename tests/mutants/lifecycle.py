@@ -11,8 +11,8 @@ LIFECYCLE_MUTANTS = (
     without(
         "a file that never came is asked about without end",
         LIFECYCLE_PY,
-        'changes = over | {"rendered_at": None}',
-        "changes = over",
+        'changes = over | {"rendered_at": None, ',
+        "changes = over | {",
         "tests/worker/test_tidy.py::test_a_deleted_render_whose_file_never_came_is_deleted_at_heygen_and_then_left_alone",
     ),
     without(
@@ -65,6 +65,14 @@ LIFECYCLE_MUTANTS = (
         '"due_at": due_at, "billable": True}',
         '"due_at": due_at, "billable": False}',
         f"{LIFECYCLE}::test_a_cancel_says_whether_money_may_be_spent",
+    ),
+    without(
+        "what was never sent costs, once the look-ups gave it up",
+        LIFECYCLE_PY,
+        '"billable": await _maybe_at_heygen(session, job)}',
+        '"billable": True}',
+        "tests/worker/test_tidy.py"
+        "::test_a_sender_that_wakes_in_doubt_and_sends_nothing_leaves_no_bill_when_the_job_is_withdrawn",
     ),
     without(
         "the end keeps its slot",

@@ -214,12 +214,26 @@ async def test_all_who_are_slow_leave_most_places_to_others_and_share_theirs(
     assert len(first) == 64, "they are not known yet"
     for due in first:
         under_way.end(due.delivery)
-        under_way.learn(due.delivery, deliver.SLOW, went_well=True)
+        under_way.learn(due.delivery, deliver.SLOW, bench.clock.now(), went_well=True)
     bench.clock.advance(timedelta(seconds=1))
     (healthy,) = await bench.queue(callback_url=receiver.url)
     await bench.cancel(healthy.id)
     second = Counter(due.delivery.tenant_id for due in await fill())
     assert second == {**{tenant.id: 2 for tenant in slow}, bench.tenant.id: 1}
+
+
+async def test_who_is_slow_shares_with_those_alone_that_have_work(bench: Bench, receiver: Receiver) -> None:
+    line = (bench.tenant.id, CALLBACK)
+    idle = [(f"tenant {number}", CALLBACK) for number in range(deliver.SLOW_AT_ONCE)]
+    under_way = deliver.UnderWay(slow=dict.fromkeys([*idle, line], bench.clock.now()))
+    for _ in range(deliver.AT_ONCE_A_TENANT):
+        (job,) = await bench.queue(callback_url=receiver.url)
+        await bench.cancel(job.id)
+    assert await deliver.claim(bench.context, under_way) is not None
+    assert await deliver.claim(bench.context, under_way) is None
+    bench.clock.advance(deliver.LATELY)
+    more = [await deliver.claim(bench.context, under_way) for _ in range(deliver.AT_ONCE_A_TENANT)]
+    assert more.count(None) == 1, "all places but the one that it has"
 
 
 async def test_a_receiver_that_never_answers_well_is_given_up_after_ten_attempts(

@@ -9,6 +9,7 @@ from app import lifecycle
 from app.heygen.errors import HeyGenError
 from app.heygen.schemas import Created
 from app.lifecycle import By, Canceled
+from app.models import JobStatus
 from app.worker import expire, submit, tidy
 from app.worker.submit import Submittable
 from tests.worker.conftest import Bench
@@ -171,4 +172,25 @@ async def test_a_sender_that_wakes_when_all_is_over_and_sends_nothing_takes_the_
     assert (given_up.slot_account_id, given_up.billable) == (None, True), "nobody knows what became of it"
     await submit.submit(bench.context, frozen)
     assert not (await bench.job()).billable
+    assert bench.renders() == 0
+
+
+async def test_a_sender_that_wakes_in_doubt_and_sends_nothing_leaves_no_bill_when_the_job_is_withdrawn(
+    bench: Bench,
+) -> None:
+    (job,) = await bench.queue()
+    frozen = await submit.claim(bench.context)
+    assert frozen is not None
+    bench.clock.advance(bench.context.pace.lease)
+    assert await expire.reap(bench.context)
+    await submit.submit(bench.context, frozen)
+    assert (await bench.job()).status == JobStatus.UNSURE
+    await bench.cancel(job.id)
+    await bench.pass_time(2400, step=60)
+    withdrawn = await bench.job()
+    assert (withdrawn.status, withdrawn.slot_account_id, withdrawn.billable) == (
+        JobStatus.CANCELED,
+        None,
+        False,
+    )
     assert bench.renders() == 0
