@@ -49,6 +49,7 @@ SECRETS = Secrets(["a key that is used in benchmarks alone, 32 and more"])
 LANES = 4  # sweeps of one process at once
 DRAIN = 10.0  # seconds
 PAUSE = timedelta(minutes=5)  # between two polls of one video
+IN_FLIGHT_A_QUEUED = 5
 
 
 @dataclass
@@ -118,7 +119,7 @@ async def place(url: str, folder: Path, finished: int, waiting: int) -> AsyncIte
 
 
 async def fill(at: Place, finished: int, waiting: int) -> None:
-    """Copy one finished video and its history, and one that HeyGen works on."""
+    """Copy one finished video and its history, one that HeyGen works on, and one in the queue behind these."""
     database, now = at.context.database, at.context.clock.now()
     answer = await at.api.post("/v3/videos", json=own(), headers={"Idempotency-Key": "first"})
     assert answer.status_code == 200, answer.text
@@ -134,6 +135,8 @@ async def fill(at: Place, finished: int, waiting: int) -> None:
             due_at = now + timedelta(hours=1) + PAUSE * part / 100
             first = finished + 1 + part * waiting // 100
             await copy(session, Job, first, waiting // 100, **held, submitted_at=now, due_at=due_at)
+        queued = OPEN | {"status": "queued", "slot_account_id": None, "due_at": None}
+        await copy(session, Job, finished + waiting + 1, waiting // IN_FLIGHT_A_QUEUED, **queued)
         for model, values in HISTORY.items():
             known = await session.scalar(select(func.count()).select_from(model))
             if known:
@@ -269,7 +272,11 @@ async def main(options: argparse.Namespace) -> None:
     """Both engines, one after the other."""
     machine = f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}"
     print(f"{machine}, SQLite {sqlite3.sqlite_version}; {Clock().now().date()}")
-    print(f"full: {options.finished:,} finished and {options.waiting:,} waiting videos; empty: 100 of each\n")
+    queued = options.waiting // IN_FLIGHT_A_QUEUED
+    print(
+        f"full: {options.finished:,} finished videos, {options.waiting:,} at HeyGen, {queued:,} in the queue; "
+        f"empty: 100, 100 and {100 // IN_FLIGHT_A_QUEUED}\n"
+    )
     for engine in options.engines:
         with tempfile.TemporaryDirectory(prefix="greenroom-bench-") as name:
             folder = Path(name)
