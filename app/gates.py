@@ -55,9 +55,7 @@ async def count(ctx: Context, account_id: str, failure: HeyGenError | None) -> N
     if not ctx.connections[account_id].breaker.count(now, failed=failed):
         return
     async with ctx.database.begin() as session:
-        paused = await governor.pause(session, account_id, "heygen_failing", now, FIRST_PROBE)
-    if paused:
-        log.error("account_paused", account_id=account_id, meaning="HeyGen does not answer creates")
+        await governor.pause(session, account_id, "heygen_failing", now, FIRST_PROBE)
 
 
 @dataclass(frozen=True)

@@ -231,10 +231,11 @@ async def pause(
 ) -> bool:
     """Send nothing on this account until a probe finds it well; True when it was not paused already.
 
-    Without a probe: until an operator resumes it, and whatever had paused it before.
+    Without a probe: until an operator resumes it, and whatever had paused it before. Any other pause is told here, so
+    that none comes without an alarm, whoever met the refusal.
     """
     pausable = col(Account.paused_at).is_(None) if probe_after is not None else true()
-    moved = await session.scalar(
+    name = await session.scalar(
         update(Account)
         .where(col(Account.id) == account_id, pausable)
         .values(
@@ -242,9 +243,19 @@ async def pause(
             paused_at=now,
             probe_at=now + probe_after if probe_after is not None else None,
         )
-        .returning(col(Account.id))
+        .returning(col(Account.name))
     )
-    return moved is not None
+    if name is not None and probe_after is not None:
+        log.error(
+            "account_paused",
+            account_id=account_id,
+            account=name,
+            reason=reason,
+            meaning=f"Jobs wait. It is probed by itself in {probe_after.seconds} s, then every {PROBE_EVERY.seconds} s."
+            f" Where the key is refused: greenroom accounts add {name}, with a new one."
+            f" Where credit lacks: top up; greenroom accounts resume {name} does not wait for the next look.",
+        )
+    return name is not None
 
 
 async def resume(
@@ -252,11 +263,13 @@ async def resume(
 ) -> None:
     """The account may send again. A probe names the reason it looked into: another pause may have come since.
 
+    An operator, who names none, knows of it and is told nothing.
+
     On trial it sends one create at a time until one is accepted: an account without credit then costs one call in each
     probe interval, not one for each of its slots.
     """
     looked_into = col(Account.paused_reason) == only if only is not None else true()
-    await session.execute(
+    name = await session.scalar(
         update(Account)
         .where(col(Account.id) == account_id, looked_into)
         .values(
@@ -267,7 +280,10 @@ async def resume(
             refused_count=0,
             on_trial=on_trial,
         )
+        .returning(col(Account.name))
     )
+    if name is not None and only is not None:
+        log.warning("account_resumed", account_id=account_id, account=name, was=only, on_trial=on_trial)
 
 
 async def overview(session: AsyncSession) -> list[tuple[Account, int]]:

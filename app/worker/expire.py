@@ -158,7 +158,6 @@ async def _probe(ctx: Context, account: Account) -> None:
     on_trial = balance is None
     async with ctx.database.begin() as session:
         await governor.resume(session, account.id, account.paused_reason, on_trial=on_trial)
-    log.warning("account_resumed", account_id=account.id, was=account.paused_reason, on_trial=on_trial)
     ctx.wake.hint("submit")
 
 

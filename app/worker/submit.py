@@ -313,16 +313,13 @@ async def act_on_account(
     `lowers`: whether a 429 means that fewer jobs should be in flight.
     """
     now = ctx.clock.now()
-    paused = False
     match meaning:
         case Release(gate=governor.Told() as told):
             await governor.gate(session, account_id, told, now, lowers=lowers)
         case Release(pause=str(reason)):
-            paused = await governor.pause(session, account_id, reason, now)
+            await governor.pause(session, account_id, reason, now)
         case Fail(counts=True):
-            paused = await governor.refused(session, account_id, meaning.code, now)
-    if paused:
-        log.error("account_paused", account_id=account_id, meaning=str(meaning))
+            await governor.refused(session, account_id, meaning.code, now)
 
 
 async def _past(ctx: Context, session: AsyncSession, job: Job) -> Past:

@@ -218,6 +218,20 @@ GATES_MUTANTS = (
         f"{GATES}::test_a_long_retry_after_is_obeyed_and_an_operator_is_told",
     ),
     without(
+        "nobody hears of a paused account",
+        "app/governor.py",
+        "    if name is not None and probe_after is not None:",
+        "    if False:",
+        f"{GATES}::test_an_operator_is_told_once_of_a_pause_and_of_its_end",
+    ),
+    without(
+        "each refusal of a paused account is an alarm",
+        "app/governor.py",
+        "    if name is not None and probe_after is not None:",
+        "    if probe_after is not None:",
+        f"{GATES}::test_an_operator_is_told_once_of_a_pause_and_of_its_end",
+    ),
+    without(
         "an outage multiplies the sends",
         "app/worker/unsure.py",
         "        if wait:\n",

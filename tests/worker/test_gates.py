@@ -1,5 +1,6 @@
 """HeyGen is never called before its Retry-After, and an outage does not multiply the calls."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -10,9 +11,10 @@ from sqlalchemy import select
 from sqlmodel import col
 from structlog.testing import capture_logs
 
+from app import governor
 from app.breaker import Breaker
 from app.models import Account, File, JobStatus
-from app.worker import archive, poll, submit
+from app.worker import archive, expire, poll, submit
 from tests.services import make_context, run_worker
 from tests.worker.conftest import Bench
 from tests.worker.test_poll import forge
@@ -111,6 +113,82 @@ async def test_a_long_retry_after_is_obeyed_and_an_operator_is_told(
     assert bench.calls("POST", "/v3/videos") == 1
     await bench.settle()
     assert bench.renders() == 3
+
+
+async def create_twice(bench: Bench) -> None:
+    await bench.queue(2)
+    claims = [await submit.claim(bench.context) for _ in range(2)]
+    for claimed in claims:
+        assert claimed is not None
+        await submit.submit(bench.context, claimed)
+
+
+async def follow_two(bench: Bench) -> None:
+    await rendering(bench, 2)
+    bench.simulator.set_scenario("unauthorized")
+    for job in await bench.jobs():
+        await forge(bench, job)
+    await poll.poll(bench.context, await poll.claim(bench.context))
+
+
+async def read_twice(bench: Bench) -> None:
+    (connection,) = bench.context.connections.values()
+    both = asyncio.Barrier(2)
+
+    async def ask() -> object:
+        await both.wait()  # the second has passed the gate before the first is refused
+        return await connection.heygen.users_me()
+
+    reads = [connection.catalog.through_gate(ask) for _ in range(2)]
+    await asyncio.gather(*reads, return_exceptions=True)
+
+
+async def render_two(bench: Bench) -> None:
+    await bench.queue(2)
+    await bench.work()
+    bench.clock.advance(timedelta(seconds=9))
+    await bench.simulator.send_due_callbacks()
+    await bench.work()
+    assert {job.status for job in await bench.jobs()} == {JobStatus.FAILED}
+
+
+@pytest.mark.parametrize(
+    ("refused", "scenario", "reason"),
+    [
+        (create_twice, "unauthorized", "unauthorized"),
+        (create_twice, "insufficient_credit", "insufficient_credit"),
+        (follow_two, None, "unauthorized"),
+        (read_twice, "unauthorized", "unauthorized"),
+        (render_two, "no_credit", "movio_payment_insufficient_credit"),
+    ],
+)
+async def test_an_operator_is_told_once_of_a_pause_and_of_its_end(
+    bench: Bench,
+    account: Account,
+    refused: Callable[[Bench], Awaitable[None]],
+    scenario: str | None,
+    reason: str,
+) -> None:
+    """Each way meets two refusals."""
+    if scenario is not None:
+        bench.simulator.set_scenario(scenario)
+    with capture_logs() as lines:
+        await refused(bench)
+        bench.simulator.clear_scenarios()
+        bench.clock.advance(governor.PROBE_EVERY)
+        assert await expire.probe(bench.context)
+    paused, resumed = [line for line in lines if line["event"] in {"account_paused", "account_resumed"}]
+    whose = {"account_id": account.id, "account": account.name}
+    meaning = paused.pop("meaning")
+    assert paused == whose | {"event": "account_paused", "log_level": "error", "reason": reason}
+    for word in (
+        "300 s",
+        f"greenroom accounts add {account.name}",
+        f"greenroom accounts resume {account.name}",
+    ):
+        assert word in meaning
+    ended = {"event": "account_resumed", "log_level": "warning", "was": reason, "on_trial": False}
+    assert resumed == whose | ended
 
 
 async def test_an_outage_is_met_with_a_tenth_more_sends_and_one_a_second(bench: Bench) -> None:
