@@ -1,4 +1,4 @@
-"""What the service promises, which tests would see a promise broken, and which mutants prove that they would.
+"""What the service promises, the tests that see a promise broken, the mutants that prove it, and what chaos counts.
 
 `docs/RELIABILITY.md` is this list as a table: `python -m tests.invariants` writes it.
 """
@@ -15,19 +15,25 @@ BEGIN, END = "<!-- promises -->\n", "<!-- /promises -->"
 
 @dataclass(frozen=True)
 class Invariant:
-    """One promise; `tests` are `file::function` below tests/, `mutants` are named in tests/mutants."""
+    """One promise; `tests` are `file::function` below tests/, `mutants` are named in tests/mutants.
+
+    Each of the mutants is killed by one of the tests. `counted`: rows that `make chaos` prints, zeros first.
+    """
 
     number: int
     promise: str
     tests: tuple[str, ...]
     mutants: tuple[str, ...]
+    counted: tuple[str, ...] = ()
 
 
+ABSENT = "api/test_absent_database.py"
 BATCH_CALLS = "api/test_batches.py"
 BATCHES = "end_to_end/test_batches.py"
 CALLBACKS = "api/test_callbacks.py"
 CLAIMS = "worker/test_claims.py"
 CRASHES = "end_to_end/test_crashes.py"
+DESTINATION_HTTP = "webhooks/test_destination_http.py"
 DIFFERENTIAL = "faults/test_differential.py"
 ENDPOINTS = "end_to_end/test_endpoints.py"
 FAILPOINTS = "faults/test_failpoints.py"
@@ -53,8 +59,19 @@ INVARIANTS = (
         (
             f"{CRASHES}::test_a_service_killed_in_the_middle_of_fifty_videos_makes_each_of_them_once",
             f"{KILLS}::test_services_killed_at_any_moment_lose_and_double_nothing",
+            f"{FAILPOINTS}::test_no_fault_at_a_boundary_breaks_a_promise",
+            f"{IDEMPOTENCY}::test_fifty_simultaneous_equal_requests_make_one_video_and_get_equal_answers",
         ),
-        ("the key is bound apart from its video",),
+        (
+            "the key is bound apart from its video",
+            "a create is answered and not committed",
+        ),
+        (
+            "lost jobs",
+            "kills: kills",
+            "kills: promised",
+            "replicas: promised",
+        ),
     ),
     Invariant(
         2,
@@ -67,7 +84,12 @@ INVARIANTS = (
         (
             "a fact moves a job from any status",
             "what failed may still be completed",
-            "a worker that lost its claim may write",
+        ),
+        (
+            "jobs that did not end",
+            "events doubled or missing",
+            "other broken promises",
+            "machine: steps",
         ),
     ),
     Invariant(
@@ -78,9 +100,12 @@ INVARIANTS = (
             "end_to_end/test_life.py::test_a_heygen_that_never_calls_back_changes_nothing_for_the_caller",
             f"{SIMULATION}::test_two_days_without_a_single_callback_end_every_job",
         ),
+        ("a job lives an hour beyond its deadline",),
         (
-            "an outage is asked about at one pace",
-            "a job lives an hour beyond its deadline",
+            "jobs that did not end",
+            "other broken promises",
+            "simulate: jobs",
+            "simulate: days",
         ),
     ),
     Invariant(
@@ -89,11 +114,18 @@ INVARIANTS = (
         (
             f"{LIFECYCLE}::test_numbers_have_no_gaps",
             f"{LIFECYCLE}::test_the_table_is_the_drawing",
+            f"{LIFECYCLE}::test_a_fact_moves_a_job_only_as_the_drawing_says",
+            f"{LIFECYCLE}::test_only_a_queued_job_can_be_claimed",
         ),
         (
             "a move leaves no event",
             "a claim leaves no event",
             "any job can be claimed",
+        ),
+        (
+            "events doubled or missing",
+            "other broken promises",
+            "machine: steps",
         ),
     ),
     Invariant(
@@ -107,6 +139,10 @@ INVARIANTS = (
             "simultaneous repeats each make a video",
             "a key answers another body",
         ),
+        (
+            "lost jobs",
+            "kills: unknown outcomes",
+        ),
     ),
     Invariant(
         6,
@@ -116,6 +152,9 @@ INVARIANTS = (
             f"{SUBMIT}::test_an_answer_lost_after_acceptance_is_asked_for_again_under_the_same_key",
             f"{FAILPOINTS}::test_no_fault_at_a_boundary_breaks_a_promise",
             f"{FAILPOINTS}::test_no_two_crashes_break_a_promise",
+            f"{SUBMIT}::test_a_503_before_acceptance_is_repeated_under_the_same_key",
+            f"{SUBMIT}::test_a_lost_answer_makes_the_job_unsure_and_keeps_its_slot",
+            f"{SUBMIT}::test_a_sender_that_slept_through_its_lease_does_not_send",
         ),
         (
             "a repeat gets a key of its own",
@@ -124,14 +163,32 @@ INVARIANTS = (
             "a lost answer counts as a refusal",
             "a repeat in doubt gets the next key",
         ),
+        (
+            "doubled renders",
+            "failpoints: single faults",
+            "failpoints: pairs of crashes",
+            "failpoints: mixtures",
+            "kills: kills",
+            "network: faults",
+        ),
     ),
     Invariant(
         7,
         "Where a key cannot tell, `outcome_unknown` is said instead of a second render",
-        (f"{UNSURE}::test_no_key_is_sent_after_twenty_hours_and_two_empty_look_ups_end_it",),
+        (
+            f"{UNSURE}::test_no_key_is_sent_after_twenty_hours_and_two_empty_look_ups_end_it",
+            f"{UNSURE}::test_where_the_key_is_too_old_to_tell_that_is_said_and_nothing_is_sent",
+            f"{UNSURE}::test_only_look_ups_that_heygen_answers_ten_minutes_apart_end_the_doubt",
+            f"{UNSURE}::test_a_list_that_never_ends_neither_holds_the_job_nor_proves_that_it_is_not_there",
+        ),
         (
             "one look-up ends the doubt",
             "half a list proves that nothing is there",
+            "what is not found is sent again, however old its key",
+        ),
+        (
+            "doubled renders",
+            "jobs that did not end",
         ),
     ),
     Invariant(
@@ -141,12 +198,18 @@ INVARIANTS = (
             f"{UNSURE}::test_no_key_is_sent_after_twenty_hours_and_two_empty_look_ups_end_it",
             f"{SUBMIT}::test_while_heygen_cannot_be_reached_the_job_waits_and_its_bytes_stay_the_same",
             f"{SIMULATION}::test_no_outage_makes_an_old_key_go_out",
+            f"{UNSURE}::test_the_key_is_repeated_while_it_is_young_and_may_tell",
+            f"{SUBMIT}::test_a_refusal_that_heygen_keeps_for_its_key_is_not_asked_for_again",
         ),
         (
             "a key never grows old",
             "a key's age counts from its last send",
             "one key carries two bodies",
             "a refused key is used again",
+        ),
+        (
+            "doubled renders",
+            "simulate: days",
         ),
     ),
     Invariant(
@@ -156,7 +219,11 @@ INVARIANTS = (
             f"{SUBMIT}::test_an_id_that_another_job_holds_is_refused",
             "worker/test_tidy.py::test_two_videos_that_heygen_mixed_up_each_come_to_their_own_render",
         ),
-        ("two jobs may hold one render", "another job's film is taken for the own"),
+        (
+            "two jobs may hold one render",
+            "another job's film is taken for the own",
+        ),
+        ("doubled renders",),
     ),
     Invariant(
         10,
@@ -170,6 +237,7 @@ INVARIANTS = (
             f"{UNSURE}::test_a_job_withdrawn_in_doubt_is_looked_up_however_long_heygen_was_away",
             "worker/test_tidy.py::test_a_withdrawn_job_whose_answer_came_too_late_for_its_claim_is_not_searched_for",
             "worker/test_tidy.py::test_a_list_that_heygen_does_not_find_says_nothing_of_what_was_withdrawn_in_doubt",
+            f"{SUBMIT}::test_an_id_that_another_job_holds_is_refused",
         ),
         (
             "an error that HeyGen replays hides the render",
@@ -180,6 +248,10 @@ INVARIANTS = (
             "a list that is not found tells what is not in it",
             "a wrong id that HeyGen replays hides the render",
         ),
+        (
+            "orphaned renders",
+            "network: faults",
+        ),
     ),
     Invariant(
         11,
@@ -187,11 +259,13 @@ INVARIANTS = (
         (
             f"{SUBMIT}::test_fifty_videos_are_fifty_renders_and_never_more_than_ten_at_once",
             f"{GOVERNOR}::test_whoever_counts_slots_keeps_others_from_counting_until_the_slot_is_taken",
+            f"{GOVERNOR}::test_an_account_has_no_more_jobs_under_way_than_it_may",
         ),
         (
             "the account's cap is passed",
             "slots are counted without the lock",
         ),
+        ("caps passed",),
     ),
     Invariant(
         12,
@@ -200,6 +274,7 @@ INVARIANTS = (
             f"{LIFECYCLE}::test_the_end_frees_the_slot",
             f"{LIFECYCLE}::test_what_is_withdrawn_before_anything_was_sent_gives_its_slot_back_at_once",
             f"{FAILPOINTS}::test_what_is_in_doubt_keeps_its_slot",
+            f"{LIFECYCLE}::test_a_late_result_is_kept_and_moves_nothing",
         ),
         (
             "the end keeps its slot",
@@ -207,6 +282,7 @@ INVARIANTS = (
             "what was never sent keeps its slot",
             "a send in doubt gives its slot back",
         ),
+        ("slots leaked",),
     ),
     Invariant(
         13,
@@ -218,6 +294,7 @@ INVARIANTS = (
             "worker/test_gates.py::test_an_outage_is_met_with_a_tenth_more_sends_and_one_a_second",
             "api/test_gate.py::test_every_replica_waits",
             f"{SIMULATION}::test_nobody_sends_before_a_retry_after_has_passed_whoever_crashes",
+            f"{GOVERNOR}::test_a_second_429_never_opens_the_gate_sooner",
         ),
         (
             "a caller's read does not ask what others were told",
@@ -229,6 +306,10 @@ INVARIANTS = (
             "an outage multiplies the sends",
             "who is in doubt does not wait for the gate",
         ),
+        (
+            "caps passed",
+            "replicas: told to wait",
+        ),
     ),
     Invariant(
         14,
@@ -236,22 +317,38 @@ INVARIANTS = (
         (
             f"{LIFECYCLE}::test_a_worker_that_lost_its_claim_writes_nothing",
             f"{CRASHES}::test_a_replica_that_is_frozen_beyond_its_lease_doubles_nothing_when_it_wakes",
+            f"{SUBMIT}::test_a_sender_that_slept_through_its_lease_does_not_send",
+            f"{SUBMIT}::test_a_late_answer_of_a_frozen_sender_is_kept_and_used",
         ),
         (
             "a worker that lost its claim may write",
             "a new claim looks like the one before",
             "a sender that slept through its lease sends",
             "a late answer looks punctual",
+            "whoever takes over looks like who lost it",
+        ),
+        (
+            "doubled renders",
+            "orphaned renders",
+            "kills: freezes",
+            "kills: frozen at failpoints",
         ),
     ),
     Invariant(
         15,
         "The reaper never takes back work that finished since it looked",
-        (f"{CLAIMS}::test_a_sender_at_work_is_left_alone",),
+        (
+            f"{CLAIMS}::test_a_sender_at_work_is_left_alone",
+            f"{PREPARATION}::test_however_long_the_preparation_took_the_lease_outlasts_the_send",
+        ),
         (
             "a sender at work loses its job",
             "the lease ends while the send is under way",
-            "a submitting job is never taken back",
+        ),
+        (
+            "events doubled or missing",
+            "other broken promises",
+            "replicas: taken over",
         ),
     ),
     Invariant(
@@ -270,10 +367,19 @@ INVARIANTS = (
             "end_to_end/test_callbacks.py::test_whatever_heygen_calls_back_the_end_is_the_same_and_is_told_once",
             f"{MACHINE}::test_no_order_of_events_breaks_a_promise",
             f"{SIMULATION}::test_no_world_breaks_a_promise",
+            f"{LIFECYCLE}::test_a_callback_that_came_first_makes_the_next_look_immediate",
+            f"{CLAIMS}::test_a_callback_that_comes_while_heygen_is_asked_is_not_lost",
+            f"{CALLBACKS}::test_a_callback_never_moves_a_due_instant_back",
         ),
         (
             "an early callback is forgotten",
             "a callback during a read is lost",
+            "a callback postpones",
+        ),
+        (
+            "events doubled or missing",
+            "network: faults",
+            "machine: steps",
         ),
     ),
     Invariant(
@@ -282,11 +388,16 @@ INVARIANTS = (
         (
             f"{POLL}::test_forged_callbacks_change_nothing_and_cost_one_read_in_thirty_seconds",
             f"{POLL}::test_a_forged_callback_in_doubt_cannot_give_the_job_a_strangers_video",
+            f"{CALLBACKS}::test_an_unknown_token_gets_the_same_answer_and_changes_nothing",
         ),
         (
             "a callback is believed",
             "each callback costs a read",
             "any token will do",
+        ),
+        (
+            "doubled renders",
+            "orphaned renders",
         ),
     ),
     Invariant(
@@ -294,17 +405,29 @@ INVARIANTS = (
         "A callback is answered 2xx only once it is stored",
         (
             f"{CALLBACKS}::test_it_is_answered_only_once_it_is_stored",
-            "api/test_absent_database.py::test_a_callback_is_taken_only_once_it_is_stored",
+            f"{ABSENT}::test_a_callback_is_taken_only_once_it_is_stored",
         ),
-        ("a callback postpones",),
+        (
+            "a callback is answered and not committed",
+            "a callback that cannot be stored is answered like any other",
+        ),
     ),
     Invariant(
         20,
         "Poll and callback at the same moment are one transition",
-        (f"{CLAIMS}::test_a_callback_that_comes_while_heygen_is_asked_is_not_lost",),
+        (
+            f"{CLAIMS}::test_a_callback_that_comes_while_heygen_is_asked_is_not_lost",
+            f"{LIFECYCLE}::test_a_fact_moves_a_job_only_as_the_drawing_says",
+            f"{CALLBACKS}::test_a_lease_is_never_touched",
+        ),
         (
             "a callback interrupts who holds the job",
-            "whoever takes over looks like who lost it",
+            "a callback during a read is lost",
+            "a fact moves a job from any status",
+        ),
+        (
+            "events doubled or missing",
+            "other broken promises",
         ),
     ),
     Invariant(
@@ -312,6 +435,7 @@ INVARIANTS = (
         "A terminal change and its notification commit together",
         (f"{LIFECYCLE}::test_a_fact_moves_a_job_only_as_the_drawing_says",),
         ("the end owes the caller nothing",),
+        ("events doubled or missing",),
     ),
     Invariant(
         22,
@@ -320,11 +444,18 @@ INVARIANTS = (
             f"{CLAIMS}::test_a_receiver_that_never_answers_well_is_given_up_after_ten_attempts",
             "webhooks/test_schedule.py::test_ten_attempts_over_at_least_72_hours_whatever_the_jitter",
             f"{SIMULATION}::test_receivers_that_come_back_in_the_last_hour_get_everything",
+            f"{WEBHOOKS}::test_a_receiver_that_was_down_gets_the_same_bytes_freshly_signed_on_schedule",
         ),
         (
             "a delivery is given up after two days",
             "a delivery is never given up",
             "a receiver that is down gets no rest",
+            "any answer is a delivery",
+        ),
+        (
+            "events doubled or missing",
+            "other broken promises",
+            "kills: webhooks",
         ),
     ),
     Invariant(
@@ -332,6 +463,10 @@ INVARIANTS = (
         "The same event has the same id and bytes on every try, freshly signed",
         (f"{WEBHOOKS}::test_a_receiver_that_was_down_gets_the_same_bytes_freshly_signed_on_schedule",),
         ("each attempt has bytes of its own",),
+        (
+            "events doubled or missing",
+            "kills: webhooks",
+        ),
     ),
     Invariant(
         24,
@@ -347,6 +482,10 @@ INVARIANTS = (
             "a rotated secret signs for ever",
             "an attempt is made after its lease",
         ),
+        (
+            "events doubled or missing",
+            "kills: webhooks",
+        ),
     ),
     Invariant(
         25,
@@ -361,12 +500,14 @@ INVARIANTS = (
             f"{ENDPOINTS}::test_an_endpoint_that_is_gone_is_disabled_and_what_it_is_owed_is_held",
             f"{ENDPOINTS}::test_an_endpoint_that_fails_for_five_days_is_disabled_and_nothing_kept_is_lost",
             f"{MACHINE}::test_no_order_of_events_breaks_a_promise",
+            f"{ENDPOINTS}::test_what_is_held_for_an_enabled_endpoint_goes_out_with_the_next_sweep",
         ),
         (
             "an endpoint that is gone is asked again",
             "what was held is never sent",
             "what is held in vain stays held",
         ),
+        ("events doubled or missing",),
     ),
     Invariant(
         28,
@@ -387,10 +528,14 @@ INVARIANTS = (
         29,
         "What receivers answer is bounded in size and time, and never unpacked",
         (
-            "webhooks/test_destination_http.py::test_of_an_endless_answer_only_the_beginning_is_read",
-            "webhooks/test_destination_http.py::test_a_bomb_is_kept_as_it_came_and_not_inflated",
+            f"{DESTINATION_HTTP}::test_of_an_endless_answer_only_the_beginning_is_read",
+            f"{DESTINATION_HTTP}::test_a_bomb_is_kept_as_it_came_and_not_inflated",
+            f"{DESTINATION_HTTP}::test_one_deadline_covers_everything_however_busy_the_line",
         ),
-        ("any answer is a delivery",),
+        (
+            "far more of an answer is read than is kept",
+            "what a receiver packed is unpacked",
+        ),
     ),
     Invariant(
         30,
@@ -400,27 +545,45 @@ INVARIANTS = (
             "api/test_video_lists.py::test_the_list_is_newest_first_and_paged_and_filtered",
         ),
         ("SQLite knows capitals of English alone",),
+        (
+            "other broken promises",
+            "differential: programs",
+        ),
     ),
     Invariant(
         31,
         "A database that restarts, crashes or drops sessions costs nothing that was promised",
         (
             "faults/test_databases.py::test_a_postgresql_that_crashes_under_load_costs_nothing_that_was_promised",
-            "api/test_absent_database.py::test_no_caller_and_no_step_of_the_worker_notices_a_restart_between_two_requests",
+            f"{ABSENT}::test_no_caller_and_no_step_of_the_worker_notices_a_restart_between_two_requests",
+            f"{ABSENT}::test_whatever_is_asked_of_an_absent_database_is_a_503_and_its_return_is_enough",
         ),
         (
             "dead connections are lent out",
             "an absent database is a defect of ours",
+        ),
+        (
+            "lost jobs",
+            "doubled renders",
+            "jobs that did not end",
+            "databases: hard stops",
+            "databases: dropped sessions",
+            "databases: longest s to the first claim",
         ),
     ),
     Invariant(
         32,
         "A full disk is a 503 and never half a job",
         (
-            "api/test_absent_database.py::test_a_full_disk_takes_whole_videos_or_none",
+            f"{ABSENT}::test_a_full_disk_takes_whole_videos_or_none",
             "faults/test_databases.py::test_a_locked_file_and_a_full_disk_cost_nothing_that_was_promised",
         ),
         ("a disk that fills up is a defect of ours",),
+        (
+            "lost jobs",
+            "jobs that did not end",
+            "databases: full disks",
+        ),
     ),
     Invariant(
         33,
@@ -432,6 +595,10 @@ INVARIANTS = (
         (
             "the wall clock is read each time",
             "a new process goes by its own clock",
+        ),
+        (
+            "other broken promises",
+            "simulate: clock jumps",
         ),
     ),
     Invariant(
@@ -462,6 +629,10 @@ INVARIANTS = (
             f"{LOOP}::test_after_a_stop_nothing_more_is_claimed_and_what_is_under_way_ends",
         ),
         ("a lane claims once more after the stop",),
+        (
+            "other broken promises",
+            "kills: stops",
+        ),
     ),
     Invariant(
         37,
@@ -490,6 +661,7 @@ INVARIANTS = (
             f"{SUBMIT}::test_the_next_slot_goes_to_the_tenant_with_the_fewest",
             f"{GOVERNOR}::test_a_tenant_with_a_long_queue_starves_nobody",
             f"{GOVERNOR}::test_starts_are_shared_by_weight",
+            f"{GOVERNOR}::test_a_tenant_gets_no_more_slots_than_it_may_have",
         ),
         (
             "the shares are not fair",
@@ -528,6 +700,11 @@ INVARIANTS = (
             f"{FAILPOINTS}::{BATCH_FAULTS}",
         ),
         ("one bad item does not stop the others",),
+        (
+            "lost jobs",
+            "doubled renders",
+            "simulate: batches",
+        ),
     ),
     Invariant(
         46,
@@ -536,6 +713,9 @@ INVARIANTS = (
             f"{BATCH_CALLS}::test_whatever_ends_an_item_counts_once_and_the_last_one_ends_the_batch",
             f"{BATCHES}::test_ends_that_come_together_neither_wait_for_each_other_nor_count_twice",
             f"{FAILPOINTS}::{BATCH_FAULTS}",
+            f"{BATCH_CALLS}::test_a_batch_is_many_videos_and_one_event_at_its_end",
+            f"{BATCH_CALLS}::test_a_batch_of_failures_has_failed",
+            f"{BATCHES}::test_what_a_deadline_ends_is_locked_before_the_first_batch_is",
         ),
         (
             "the end of an item is not the batch's business",
@@ -543,6 +723,11 @@ INVARIANTS = (
             "a batch's end is owed to nobody",
             "failed items make a batch completed",
             "deadlines lock jobs after batches",
+        ),
+        (
+            "jobs that did not end",
+            "events doubled or missing",
+            "simulate: batches",
         ),
     ),
     Invariant(
@@ -554,11 +739,16 @@ INVARIANTS = (
             f"{FAILPOINTS}::{BATCH_FAULTS}",
             f"{KILLS}::test_services_killed_at_any_moment_lose_and_double_nothing",
             f"{MACHINE}::test_no_order_of_events_breaks_a_promise",
+            f"{ENDPOINTS}::test_an_end_is_told_to_each_endpoint_of_its_tenant_that_asked_and_is_signed_with_its_own_secret",
         ),
         (
             "one endpoint of several is told",
             "an endpoint is told what it did not ask for",
             "endpoints of all tenants are told",
+        ),
+        (
+            "events doubled or missing",
+            "kills: webhooks",
         ),
     ),
 )
@@ -570,11 +760,12 @@ def table() -> str:
 
 
 def _lines() -> Iterator[str]:
-    yield "| | Promise | Tests that would see it broken | Mutants they catch |"
-    yield "|---|---|---|---|"
+    yield "| | Promise | Tests that would see it broken | Mutants they catch | Counted in `make chaos` |"
+    yield "|---|---|---|---|---|"
     for it in INVARIANTS:
-        tests = "<br>".join(f"`{test}`" for test in it.tests)
-        yield f"| {it.number} | {it.promise} | {tests} | {'<br>'.join(it.mutants) or '–'} |"
+        tests = tuple(f"`{test}`" for test in it.tests)
+        columns = ("<br>".join(column) or "–" for column in (tests, it.mutants, it.counted))
+        yield f"| {it.number} | {it.promise} | {' | '.join(columns)} |"
 
 
 def document() -> str:

@@ -337,9 +337,9 @@ async def test_it_is_answered_only_once_it_is_stored(context: Context, queued: J
             posted = tasks.create_task(heygen.post(address, json=SUCCESS))
             async with asyncio.timeout(10):
                 await reached.wait()
-            assert len(await kept(context)) == 1
-            assert not posted.done()
+            stored, answered = len(await kept(context)), posted.done()
             go_on.set()
+        assert (stored, answered) == (1, False)
         assert posted.result().status_code == 200
 
 

@@ -1,6 +1,6 @@
 """What keeps strangers' input in bounds: repeats, callbacks, HeyGen's answers, receivers."""
 
-from tests.mutants.mutant import without
+from tests.mutants.mutant import Mutant, without
 
 SUBMIT = "tests/worker/test_submit.py"
 POLL = "tests/worker/test_poll.py"
@@ -13,6 +13,8 @@ CLAIMS = "tests/worker/test_claims.py"
 WEBHOOKS = "tests/end_to_end/test_webhooks.py"
 DESTINATION = "tests/webhooks/test_destination.py"
 DESTINATION_HTTP = "tests/webhooks/test_destination_http.py"
+ABSENT = "tests/api/test_absent_database.py"
+FAILPOINTS = "tests/faults/test_failpoints.py"
 
 CALLBACKS_PY = "app/api/callbacks.py"
 IDEMPOTENCY_PY = "app/api/idempotency.py"
@@ -29,6 +31,13 @@ FORECAST_PY = "app/forecast.py"
 POLL_PY = "app/worker/poll.py"
 
 IDEMPOTENCY_MUTANTS = (
+    without(
+        "a create is answered and not committed",
+        IDEMPOTENCY_PY,
+        "            await once.bind(ctx, session, caller, body_hash, made)\n",
+        "            await once.bind(ctx, session, caller, body_hash, made)\n            await session.rollback()\n",
+        f"{FAILPOINTS}::test_no_fault_at_a_boundary_breaks_a_promise[sqlite-accept.stored]",
+    ),
     without(
         "simultaneous repeats each make a video",
         IDEMPOTENCY_PY,
@@ -74,6 +83,22 @@ IDEMPOTENCY_MUTANTS = (
 )
 
 CALLBACKS_MUTANTS = (
+    without(
+        "a callback that cannot be stored is answered like any other",
+        CALLBACKS_PY,
+        "    if await _take(ctx, col(Job.callback_token_sha256) == digest(token), body):\n"
+        "        _known(ctx, parse(body).event_type)\n",
+        "    try:\n        await _take(ctx, col(Job.callback_token_sha256) == digest(token), body)\n"
+        "    except Exception:\n        pass\n",
+        f"{ABSENT}::test_a_callback_is_taken_only_once_it_is_stored",
+    ),
+    without(
+        "a callback is answered and not committed",
+        CALLBACKS_PY,
+        "            await _store(session, job_id, body, now)\n",
+        "            await _store(session, job_id, body, now)\n            await session.rollback()\n",
+        f"{CALLBACKS}::test_it_is_answered_only_once_it_is_stored",
+    ),
     without(
         "any token will do",
         CALLBACKS_PY,
@@ -496,7 +521,23 @@ DELIVERIES_MUTANTS = (
         DELIVER_PY,
         "    return status is not None and 200 <= status < 300\n",
         "    return status is not None\n",
-        f"{WEBHOOKS}::test_a_receiver_that_says_gone_is_left_alone",
+        f"{WEBHOOKS}::test_a_receiver_that_was_down_gets_the_same_bytes_freshly_signed_on_schedule",
+    ),
+    Mutant(
+        "far more of an answer is read than is kept",
+        DESTINATION_PY,
+        (
+            ("if len(received) >= keep:", "if len(received) >= 100 * keep:"),
+            ("bytes(received[:keep])", "bytes(received)"),
+        ),
+        (f"{DESTINATION_HTTP}::test_of_an_endless_answer_only_the_beginning_is_read",),
+    ),
+    without(
+        "what a receiver packed is unpacked",
+        DESTINATION_PY,
+        "response.aiter_raw():\n            received",
+        "response.aiter_bytes():\n            received",
+        f"{DESTINATION_HTTP}::test_a_bomb_is_kept_as_it_came_and_not_inflated",
     ),
     without(
         "one public address among private ones is enough",

@@ -443,6 +443,13 @@ LOOK_UPS_MUTANTS = (
         (f"{UNSURE}::test_only_look_ups_that_heygen_answers_ten_minutes_apart_end_the_doubt",),
     ),
     without(
+        "what is not found is sent again, however old its key",
+        UNSURE_PY,
+        "    elif isinstance(move, Repeat):\n",
+        "    elif True:\n",
+        f"{UNSURE}::test_where_the_key_is_too_old_to_tell_that_is_said_and_nothing_is_sent",
+    ),
+    without(
         "a hurried look-up ends the doubt",
         UNSURE_PY,
         "elif now - job.searched_at < BETWEEN_SEARCHES:",

@@ -167,6 +167,20 @@ async def test_no_key_is_sent_after_twenty_hours_and_two_empty_look_ups_end_it(b
     assert bench.renders() == 0
 
 
+async def test_where_the_key_is_too_old_to_tell_that_is_said_and_nothing_is_sent(bench: Bench) -> None:
+    pace = replace(bench.context.pace, key_max_age=timedelta(minutes=1))
+    bench.context = replace(bench.context, pace=pace)
+    bench.simulator.set_scenario("outage", method="POST")
+    await bench.queue()
+    await bench.pass_time(120, step=30)
+    bench.simulator.clear_scenarios()
+    sent = len(await bench.submissions())
+    await bench.pass_time(1500, step=300)
+    job = await bench.job()
+    assert (job.status, job.failure_code) == (JobStatus.FAILED, "outcome_unknown")
+    assert (len(await bench.submissions()), bench.renders()) == (sent, 0)
+
+
 async def test_only_look_ups_that_heygen_answers_ten_minutes_apart_end_the_doubt(bench: Bench) -> None:
     pace = replace(bench.context.pace, key_max_age=timedelta(minutes=1))
     bench.context = replace(bench.context, pace=pace)
