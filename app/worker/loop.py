@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 PULSE = 0.5  # seconds between two questions about what is due
 AFTER_FAULT = 1.0
 SWEEPS_EVERY = 60.0
-GRACE = timedelta(seconds=130)
+GRACE = timedelta(seconds=130)  # compose.yaml kills after 140 s
 
 
 @dataclass(frozen=True)
@@ -153,15 +153,19 @@ async def _forecast(ctx: Context) -> bool:
     return False
 
 
-async def run(ctx: Context, stopping: asyncio.Event, submits: int = 64) -> None:
-    """Work until `stopping` is set; then claim nothing more, and give what is under way 130 seconds to end."""
+async def run(ctx: Context, stopping: asyncio.Event, submits: int = 64, *, grace: timedelta = GRACE) -> None:
+    """Work until `stopping` is set; then claim nothing more, and let what is under way end.
+
+    What has not after `grace` is given up: its row says what was begun, and brings it to another worker when its lease
+    is over.
+    """
     all_lanes = lanes(ctx, submits)
     pulse = asyncio.create_task(_pulse(ctx, stopping))
     running = [asyncio.create_task(_run_lane(ctx, lane, stopping)) for lane in all_lanes]
     await stopping.wait()
     for lane in all_lanes:
         ctx.wake.stir(lane.name)
-    await asyncio.wait(running, timeout=GRACE.total_seconds())
+    await asyncio.wait(running, timeout=grace.total_seconds())
     for task in (*running, pulse):
         task.cancel()
     await asyncio.gather(*running, pulse, return_exceptions=True)

@@ -25,6 +25,10 @@ KEPT = (
 WORDS = f"{PRUNE}::test_what_a_caller_wrote_of_what_it_deleted_is_nowhere_after_eight_days"
 DOUBT = f"{PRUNE}::test_what_was_deleted_in_doubt_loses_its_script_and_is_deleted_at_heygen_all_the_same"
 DELETED = f"{STRAYS}::test_the_file_of_a_deleted_asset_waits_for_the_last_job_that_may_send_it_and_goes_then"
+HANDED_OVER = (
+    "tests/worker/test_loop.py"
+    "::test_a_call_that_outlasts_the_grace_of_a_stop_is_handed_over_and_paid_for_once"
+)
 
 ABSENCE_MUTANTS = (
     without(
@@ -267,6 +271,20 @@ MIGRATIONS_MUTANTS = (
 )
 
 STOP_MUTANTS = (
+    without(
+        "a stop waits for as long as a call takes",
+        "app/worker/loop.py",
+        "asyncio.wait(running, timeout=grace.total_seconds())",
+        "asyncio.wait(running)",
+        HANDED_OVER,
+    ),
+    without(
+        "what outlasts the stop is not given up",
+        "app/worker/loop.py",
+        "        task.cancel()\n",
+        "        pass\n",
+        HANDED_OVER,
+    ),
     without(
         "a lane claims once more after the stop",
         "app/worker/loop.py",

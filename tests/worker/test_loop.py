@@ -1,11 +1,13 @@
 """The lanes of one process, from their start to their stop."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import cast
 
+import httpx
 import pytest
 from sqlalchemy import select
 from sqlmodel import col
@@ -22,7 +24,7 @@ from app.heygen.schemas import Created
 from app.models import Account, JobStatus
 from app.worker import expire, loop, submit
 from tests.factories import make_account, make_tenant, queue_job
-from tests.services import make_context, serving_app
+from tests.services import TLS, NoTransactionTransport, make_context, serving_app
 from tests.worker.conftest import Bench
 
 
@@ -43,6 +45,50 @@ async def test_after_a_stop_nothing_more_is_claimed_and_what_is_under_way_ends(b
         go_on.set()
     assert [job.status for job in await bench.jobs()] == [JobStatus.PROCESSING, JobStatus.QUEUED]
     assert bench.renders() == 1
+
+
+class Silent(NoTransactionTransport):
+    """The wire to a HeyGen that takes a create, and gives no answer for as long as anybody waits."""
+
+    def __init__(self) -> None:
+        super().__init__(verify=TLS)
+        self.taken = asyncio.Event()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        answer = await super().handle_async_request(request)
+        await answer.aread()
+        self.taken.set()
+        return await asyncio.Future[httpx.Response]()
+
+
+async def test_a_call_that_outlasts_the_grace_of_a_stop_is_handed_over_and_paid_for_once(
+    bench: Bench, heygen_url: str, held_slots: Callable[[], Awaitable[int]]
+) -> None:
+    bench.simulator.set_scenario("callbacks_lost")  # the same key alone tells that HeyGen has it
+    (job,) = await bench.queue()
+    context, wire, stopping = bench.context, Silent(), asyncio.Event()
+    patience = context.pace.create_timeout
+    async with httpx.AsyncClient(transport=wire) as http:
+        silent = HeyGen(http, heygen_url, "test-key", create_timeout=patience, read_timeout=patience)
+        connections = {name: replace(it, heygen=silent) for name, it in context.connections.items()}
+        stopped = replace(context, connections=connections)
+        running = asyncio.create_task(loop.run(stopped, stopping, grace=timedelta(seconds=0.1)))
+        async with asyncio.timeout(20):
+            await wire.taken.wait()
+        stopping.set()
+        async with asyncio.timeout(5):
+            await running
+    assert bench.renders() == 1
+    (send,) = await bench.submissions()
+    assert (send.answered_at, send.outcome) == (None, None)
+    await bench.work()
+    assert (await bench.job()).status == JobStatus.SUBMITTING, "nobody takes it before its lease is over"
+    assert await held_slots() == 1
+    bench.clock.advance(context.pace.lease)
+    await bench.settle()
+    assert await bench.facts(job.id) == ["Enqueued", "Claimed", "Unclear", "Accepted", "Completed"]
+    assert [it.key for it in await bench.submissions()] == [send.key] * 2
+    assert (bench.renders(), await held_slots()) == (1, 0)
 
 
 async def test_a_deadline_that_cannot_be_recorded_keeps_no_other_sweep_from_its_turn(bench: Bench) -> None:
