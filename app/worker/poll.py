@@ -71,6 +71,8 @@ async def _take(ctx: Context) -> tuple[list[Job], bool]:
     async with ctx.database.begin() as session:
         now = ctx.clock.now()
         jobs = await take_due(ctx, session, processing, before=now, limit=BULK)
+        if not jobs:
+            return [], False
         if any(not hinted(job) for job in jobs):
             # A row's interval is never shorter than the first, so half of that is within half of any.
             soon, room = now + ctx.pace.first_poll / 2, BULK - len(jobs)

@@ -3,6 +3,7 @@
 from tests.mutants.mutant import Mutant, without
 
 ABSENCE = "tests/api/test_absent_database.py"
+COUNTS = "tests/worker/test_query_counts.py"
 DATABASE = "tests/test_database.py"
 MIGRATIONS = "tests/test_migrations.py"
 PRUNE = "tests/worker/test_prune.py"
@@ -343,6 +344,20 @@ STOP_MUTANTS = (
             "::test_a_snapshot_held_open_makes_a_claim_read_less_than_a_page_for_each_job_since",
         ),
         database="postgresql",
+    ),
+    without(
+        "running videos are given back one by one",
+        "app/worker/claims.py",
+        "    await (await session.connection()).execute(back, rows)\n",
+        "    for row in rows:\n        await (await session.connection()).execute(back, row)\n",
+        f"{COUNTS}::test_a_hundred_running_videos_take_no_more_statements_than_ten[sqlite-10]",
+    ),
+    without(
+        "accounts are looked up where no video is due",
+        "app/worker/poll.py",
+        "        if not jobs:\n            return [], False\n",
+        "",
+        f"{COUNTS}::test_a_hundred_running_videos_take_no_more_statements_than_ten[sqlite-10]",
     ),
     without(
         "a status is a parameter, which no partial index fits",
