@@ -622,13 +622,21 @@ INVARIANTS = (
     ),
     Invariant(
         36,
-        "A stop claims nothing more and lets calls end; a second signal ends at once",
+        "A stop claims nothing more and lets calls end, for 130 s; what outlasts that is handed over and paid for once; "
+        "a second signal ends at once",
         (
             f"{CRASHES}::test_a_stop_waits_for_what_is_under_way_and_a_second_signal_does_not",
             f"{CRASHES}::test_a_request_that_takes_long_keeps_no_worker_working_beyond_a_stop",
             f"{LOOP}::test_after_a_stop_nothing_more_is_claimed_and_what_is_under_way_ends",
+            f"{LOOP}::test_a_call_that_outlasts_the_grace_of_a_stop_is_handed_over_and_paid_for_once",
+            "test_serving.py::test_who_connects_as_the_process_stops_does_not_keep_it_from_its_end",
         ),
-        ("a lane claims once more after the stop",),
+        (
+            "a lane claims once more after the stop",
+            "a stop waits for as long as a call takes",
+            "what outlasts the stop is not given up",
+            "who connects in the instant of the stop is not told of it",
+        ),
         (
             "other broken promises",
             "kills: stops",
@@ -750,6 +758,21 @@ INVARIANTS = (
             "events doubled or missing",
             "kills: webhooks",
         ),
+    ),
+    Invariant(
+        48,
+        "The hot operations take a fixed number of statements, and a sweep of a hundred running videos as many as of ten",
+        (
+            "worker/test_query_counts.py::test_a_hundred_running_videos_take_no_more_statements_than_ten",
+            "worker/test_query_counts.py::test_accepting_a_video_takes_five_statements_and_three_for_its_key",
+            "worker/test_query_counts.py::test_a_claim_takes_ten_statements_or_eleven_and_its_answer_nine",
+            "worker/test_query_counts.py::test_a_callback_takes_four_statements_and_its_repetition_two",
+        ),
+        (
+            "running videos are given back one by one",
+            "accounts are looked up where no video is due",
+        ),
+        (),
     ),
 )
 
