@@ -27,6 +27,7 @@ from app.tenancy import create_key, create_tenant
 from tests.clocks import ManualClock
 from tests.factories import make_account
 from tests.kept_database import kept
+from tests.no_transaction import refused, watch
 from tests.services import TLS, Receiver, make_context, receiving, run_worker, serving
 from tests.template import migrated
 
@@ -51,6 +52,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def no_call_within_a_transaction() -> Iterator[None]:
+    """Whatever else a test is about, and whoever survived the refusal."""
+    watch()
+    refused.clear()
+    yield
+    assert refused == []
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from app.api.app import create_api
 from app.api.wire import Wire
 from app.clock import Clock
 from app.context import Connection, Context, Links, Pace, Terms
-from app.database import Database, transaction_open
+from app.database import Database
 from app.gates import StoredGate
 from app.heygen.catalog import Catalog
 from app.heygen.client import HeyGen
@@ -44,19 +44,6 @@ TLS = httpx.create_ssl_context()
 """Shared: reading the authorities' certificates takes longer than most tests."""
 
 
-async def refuse_within_transaction(request: httpx.Request) -> None:
-    """No call, be it to HeyGen, a receiver or a file, while its task holds a transaction."""
-    assert not transaction_open.get(), f"a transaction is open across a network call: {request.url}"
-
-
-class NoTransactionTransport(httpx.AsyncHTTPTransport):
-    """The wire to HeyGen."""
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        await refuse_within_transaction(request)
-        return await super().handle_async_request(request)
-
-
 @asynccontextmanager
 async def make_context(
     database: Database,
@@ -68,11 +55,8 @@ async def make_context(
 ) -> AsyncIterator[Context]:
     """A service on these tables, with a connection to HeyGen (or a simulator) at each account's URL."""
     async with AsyncExitStack() as stack:
-        http = await stack.enter_async_context(
-            httpx.AsyncClient(transport=NoTransactionTransport(verify=TLS), timeout=30)
-        )
+        http = await stack.enter_async_context(httpx.AsyncClient(verify=TLS, timeout=30))
         guarded = await stack.enter_async_context(guarded_client(allow_private=True, tls=TLS))
-        guarded.event_hooks = {"request": [refuse_within_transaction]}
         connections, watchdog = {}, Watchdog()
         for account_id, url in accounts.items():
             limit = timedelta(seconds=10)

@@ -170,4 +170,5 @@ def _run(order: Mapping[str, Any]) -> int:
 
 if __name__ == "__main__":
     importlib.import_module("app.cli")  # and all that it imports
+    importlib.import_module("tests.no_transaction").watch(fatal=True)
     main(int(sys.argv[1]))

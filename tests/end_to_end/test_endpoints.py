@@ -1,6 +1,7 @@
 """Registered endpoints: who is told of what, with whose signature, and what becomes of one that does not answer."""
 
 import asyncio
+import contextvars
 import hmac
 import json
 from datetime import UTC, datetime, timedelta
@@ -256,7 +257,9 @@ async def test_an_event_that_is_written_while_its_endpoint_is_enabled_arrives(
     video_id = await create_video(story.api)
     async with story.context.database.begin() as session:
         assert await lifecycle.apply(session, video_id, Canceled(), By("caller", story.clock.now()))
-        enabled = await story.api.patch(path, json={"status": "enabled"})
+        asking = story.api.patch(path, json={"status": "enabled"})
+        # Of its own context variables: this task holds a transaction, the caller does not.
+        enabled = await asyncio.create_task(asking, context=contextvars.Context())
         assert enabled.json()["data"]["status"] == "enabled"
     await story.pass_time(60, step=60)
     assert told(receiver) == [video_id]

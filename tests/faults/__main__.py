@@ -7,6 +7,8 @@ Each is a module of this folder with `main(words)`, which answers the exit code:
 import importlib
 import sys
 
+from tests.no_transaction import refused, watch
+
 HARNESSES = {
     "failpoints": "failpoints",
     "simulate": "simulate",
@@ -26,9 +28,12 @@ def main() -> int:
     if len(sys.argv) < 2 or sys.argv[1] not in HARNESSES:
         sys.stderr.write(f"usage: python -m tests.faults {{{'|'.join(HARNESSES)}}} …\n")
         return 2
+    watch()
     module, _, function = HARNESSES[sys.argv[1]].partition(".")
     run = getattr(importlib.import_module(f"tests.faults.{module}"), function or "main")
-    return int(run(sys.argv[2:]))
+    code = int(run(sys.argv[2:]))
+    sys.stderr.writelines(f"{line}\n" for line in refused)
+    return code or int(bool(refused))
 
 
 if __name__ == "__main__":

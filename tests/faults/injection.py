@@ -13,7 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.api.app import create_api
 from app.context import Context
-from tests.services import TLS, NoTransactionTransport
+from tests.services import TLS
 
 FAULTS = ("crash", "error", "delay", "cancel", "lost", "doubled")
 
@@ -79,7 +79,7 @@ UNKEYED = {"/v3/voices/speech"}
 """HeyGen honours no key there: nobody could tell a request that came twice from two."""
 
 
-class FaultyTransport(NoTransactionTransport):
+class FaultyTransport(httpx.AsyncHTTPTransport):
     """The wire to HeyGen."""
 
     def __init__(self, wire: Wire) -> None:

@@ -16,7 +16,7 @@ import signal
 import socket
 import struct
 import sys
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -32,6 +32,7 @@ from app.main import Address, service, working
 from app.observability import configure_logs
 from app.serving import answer_with, listen
 from app.settings import read_settings
+from tests.no_transaction import watch
 
 PR_SET_PDEATHSIG = 1
 NUMBERS = struct.Struct(
@@ -78,11 +79,15 @@ class MovedClock(Clock):
 
 @dataclass(frozen=True)
 class Life:
-    """How one child lives: it kills itself, or stands still, the `nth` time it comes to the failpoint `point`, if any."""
+    """How one child lives: the `nth` time it comes to the failpoint `point`, if any, it kills itself.
+
+    Or else it stands still (`freezes`), or does what it never may there: it `calls` somebody.
+    """
 
     point: str | None = None
     nth: int = 1
     freezes: bool = False
+    calls: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,18 +103,26 @@ class Suicide:
     """A failpoint that ends its own process the hard way, or lets it stand still until somebody wakes it."""
 
     def __init__(self, life: Life) -> None:
-        self._point = life.point
+        self._life = life
         self._left = life.nth
-        self._freezes = life.freezes
 
     async def __call__(self, name: str) -> None:
         """Come to a point."""
-        if name == self._point:
+        if name == self._life.point:
             self._left -= 1
             if self._left == 0:
-                if self._freezes:
+                if self._life.calls:
+                    await call()
+                if self._life.freezes:
                     tell(frozen=os.getpid())
-                os.kill(os.getpid(), signal.SIGSTOP if self._freezes else signal.SIGKILL)
+                os.kill(os.getpid(), signal.SIGSTOP if self._life.freezes else signal.SIGKILL)
+
+
+async def call() -> None:
+    """Make a network call as nobody of ours does it, and survive whatever comes of it."""
+    with suppress(Exception):
+        async with httpx.AsyncClient() as client:
+            await client.get("http://127.0.0.1:9")
 
 
 def tell(**said: Any) -> None:
@@ -202,6 +215,7 @@ def reap() -> None:
 def main() -> None:
     """Obey until standard input ends."""
     configure_logs("WARNING", as_json=False)
+    watch(fatal=True)
     shared = Shared()
     signalled, wake = os.pipe()
     os.set_blocking(signalled, False)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.processes import PROJECT
+from tests.processes import CALLED_IN_A_TRANSACTION, PROJECT
 
 STARTS_WITHIN = 90.0  # seconds; a loaded machine imports slowly
 
@@ -62,15 +62,18 @@ class Nursery:
         self.port = 0
         self.ahead = 0.0
         self.opened = asyncio.Event()
+        self.called_in_a_transaction = False  # one of the services did
 
     @property
     def url(self) -> str:
         """Where the services answer, whichever of them does."""
         return f"http://127.0.0.1:{self.port}"
 
-    async def bear(self, point: str | None = None, nth: int = 1, *, freezes: bool = False) -> Child:
-        """One more service; it is `ready` later. At the point it dies, or `freezes`."""
-        self._order(live={"point": point, "nth": nth, "freezes": freezes})
+    async def bear(
+        self, point: str | None = None, nth: int = 1, *, freezes: bool = False, calls: bool = False
+    ) -> Child:
+        """One more service; it is `ready` later. At the point it dies, `freezes`, or `calls` somebody."""
+        self._order(live={"point": point, "nth": nth, "freezes": freezes, "calls": calls})
         return await asyncio.wait_for(self._born.get(), STARTS_WITHIN)
 
     async def bear_ready(self) -> Child:
@@ -115,6 +118,7 @@ class Nursery:
                 child = self._child(pid)
                 child.code = code
                 child.over.set()
+                self.called_in_a_transaction |= code == CALLED_IN_A_TRANSACTION
                 del self._children[pid]
 
     def _child(self, pid: int) -> Child:
@@ -149,3 +153,4 @@ async def nursery(folder: Path, environment: dict[str, str]) -> AsyncIterator[Nu
         process.kill()
         await process.wait()
         await hearing
+    assert not made.called_in_a_transaction, made.said()

@@ -8,11 +8,11 @@ from random import Random
 import httpx
 
 from app.context import Pace
-from app.database import transaction_open
 from app.simulator.app import Simulator
 from app.webhooks.destination import GuardedClient
 from tests.faults.records import Webhook
 from tests.faults.turns import Turns
+from tests.no_transaction import refuse
 
 CREATE_FAULTS = ("refused", "request_lost", "answer_lost", "late")
 CREATES = {"/v3/videos", "/v3/avatars"}
@@ -50,7 +50,7 @@ class HeyGenWire(httpx.AsyncBaseTransport):
         self._turn = asyncio.Lock()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        assert not transaction_open.get(), "a transaction is open across a network call"
+        refuse(request.url)
         if request.method == "POST" and request.url.path in CREATES:
             return await self._create(request)
         if self._weather.loses_read():
@@ -125,7 +125,7 @@ class Receivers(httpx.AsyncBaseTransport):
     told_gone: set[str] = field(default_factory=set)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        assert not transaction_open.get(), "a transaction is open across a network call"
+        refuse(request.url)
         await self.turns.stand("wire.webhook")
         url, state = str(request.url), self.states.get(str(request.url), "up")
         if state == "down":

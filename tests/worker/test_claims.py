@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
+import httpx
 import pytest
 from sqlalchemy import select, text, update
 
@@ -15,7 +16,8 @@ from app.webhooks import destination
 from app.webhooks.outbox import CALLBACK
 from app.worker import deliver, expire, poll, submit, unsure
 from tests.factories import make_tenant, queue_job
-from tests.services import Receiver
+from tests.no_transaction import refused
+from tests.services import TLS, Receiver
 from tests.webhooks.loopback import loopback, ok
 from tests.worker.conftest import Bench
 from tests.worker.test_poll import forge
@@ -264,8 +266,13 @@ async def test_the_suite_would_see_a_call_within_a_transaction(bench: Bench, rec
     async def ask() -> None:
         await connection.heygen.users_me()
 
-    for call in (ask, post, download):
+    async def call_by_whatever_client() -> None:
+        async with httpx.AsyncClient(verify=TLS) as client:
+            await client.get(receiver.url)
+
+    for call in (ask, post, download, call_by_whatever_client):
         async with bench.context.database.begin():
             with pytest.raises(AssertionError, match="a transaction is open"):
                 await call()
+        assert [refused.pop()], "whoever survives the error is seen all the same"
         await call()
