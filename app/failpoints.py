@@ -7,6 +7,7 @@ Failpoint = Callable[[str], Awaitable[None]]
 NAMES = frozenset(
     {
         "accept.stored",
+        "withdraw.stored",
         "paid.held",
         "paid.called",
         "callback.stored",

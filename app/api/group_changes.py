@@ -29,6 +29,7 @@ async def delete_group(group_id: str, ctx: ContextDep, caller: CallerDep) -> Res
         adopted = group is not None and own_looks.is_adopted(group) and group.deleted_at is None
         if group is not None and not adopted and group.deleted_at is None:
             await remove_group(session, group, By("caller", now))
+    await ctx.failpoint("withdraw.stored")
     if group is None or adopted:
         await _delete_at_heygen(ctx, caller, group_id, group)
     for lane in ("tidy", "deliver", "submit"):

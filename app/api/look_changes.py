@@ -74,16 +74,21 @@ async def delete_look(look_id: str, ctx: ContextDep, caller: CallerDep) -> Respo
         )
         if own is not None and own.look.deleted_at is None:
             await remove_looks(session, [own.look], By("caller", now))
+    await ctx.failpoint("withdraw.stored")
     if own is None:
-        missing = NotFound.avatar(look_id)
-        await look_at_heygen(ctx, caller, look_id, changing=True)
-        with acting(missing):
-            connection = connection_of(ctx, caller)
-            await connection.catalog.through_gate(lambda: connection.heygen.delete_look(look_id))
-        connection.catalog.forget("look", look_id)
+        await _delete_at_heygen(ctx, caller, look_id)
     for lane in ("tidy", "deliver", "submit"):
         ctx.wake.hint(lane)
     return data({"id": look_id})
+
+
+async def _delete_at_heygen(ctx: Context, caller: Caller, look_id: str) -> None:
+    """Delete a look that was not made through us."""
+    await look_at_heygen(ctx, caller, look_id, changing=True)
+    with acting(NotFound.avatar(look_id)):
+        connection = connection_of(ctx, caller)
+        await connection.catalog.through_gate(lambda: connection.heygen.delete_look(look_id))
+    connection.catalog.forget("look", look_id)
 
 
 async def _rename_copy(ctx: Context, own: OwnLook, name: str) -> bool:

@@ -142,6 +142,7 @@ async def delete_video(video_id: str, ctx: ContextDep, caller: CallerDep) -> Res
             )
             if not moved:
                 await hide(session, own.job.id, by)
+    await ctx.failpoint("withdraw.stored")
     if own is None:
         await _delete_at_heygen(ctx, caller, video_id)
     ctx.wake.hint("tidy")
@@ -158,6 +159,7 @@ async def cancel_video(video_id: str, ctx: ContextDep, caller: CallerDep) -> Res
             raise NotFound.video(video_id)
         await apply(session, own.job.id, Canceled(), By("caller", ctx.clock.now()))
         await session.refresh(own.job)
+    await ctx.failpoint("withdraw.stored")
     if own.job.status != JobStatus.CANCELED:
         raise Conflict(f"Video {video_id} is {own.job.status} already and cannot be canceled.")
     ctx.wake.hint("deliver")

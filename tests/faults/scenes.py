@@ -21,7 +21,19 @@ from tests.faults.records import SPEAK, Ask, Secret
 from tests.faults.stage import SLOTS, Stage
 from tests.services import TLS
 
-SCENES = ("speech", "plain", "look", "canceled", "deleted", "doubtful", "found", "lost", "late", "batch")
+SCENES = (
+    "speech",
+    "plain",
+    "look",
+    "canceled",
+    "deleted",
+    "dropped",
+    "doubtful",
+    "found",
+    "lost",
+    "late",
+    "batch",
+)
 VIDEO = {"type": "avatar", "avatar_id": LOOK, "voice_id": VOICE, "script": "Hello."}
 SPEECH = {"text": "Hello.", "voice_id": VOICE}
 SCRIPTS = {
@@ -33,6 +45,7 @@ SCRIPTS = {
 NEEDED = {
     "paid.held": "speech",
     "paid.called": "speech",
+    "withdraw.stored": "canceled",
     "submit.uploaded": "look",
     "submit.prepared": "look",
     "unsure.claimed": "doubtful",
@@ -56,11 +69,14 @@ ENDS = {
     "found": {"completed"},
     "canceled": {"canceled", "completed"},  # a fault may keep the caller until it is done
     "deleted": {"canceled", "completed"},
+    "dropped": {"canceled", "completed"},  # a look that is deleted
     "lost": {"failed"},
     "late": {"failed", "completed"},
     "batch": {"completed"},
 }
 """How the job of a scene may end, whatever strikes: nothing strikes so long that a deadline is an excuse."""
+WITHDRAWN = ("canceled", "deleted", "dropped")
+"""The scenes that a caller ends: each of them alone reaches `withdraw.stored`."""
 BATCH_MOMENTS = (("accept.stored", 1), ("poll.asked", 2), ("poll.recorded", 1), ("deliver.posted", 3))
 """Points, and the time at which each is a batch's: stored, one item ended, both ended, its end told to the endpoint."""
 
@@ -120,6 +136,8 @@ async def _wave(stage: Stage, caller: "Caller", scenes: Sequence[str]) -> dict[s
         await caller.insist("POST", f"/v3/videos/{ids['canceled'][0]}/cancel")
     if "deleted" in ids:
         await caller.insist("DELETE", f"/v3/videos/{ids['deleted'][0]}")
+    if "dropped" in ids:
+        await caller.insist("DELETE", f"/v3/avatars/looks/{ids['dropped'][0]}")
     await stage.settle()
     return ids
 
@@ -139,6 +157,8 @@ class Caller:
         if scene == "look":
             look_id = await self._look()
             return await self._ask("/v3/videos", VIDEO | {"avatar_id": look_id})
+        if scene == "dropped":
+            return [await self._look()]
         if scene == "late":
             return await self._late()
         told = {"callback_url": self._stage.hook_url}

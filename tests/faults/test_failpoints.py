@@ -6,8 +6,9 @@ from random import Random
 import pytest
 
 from app.failpoints import NAMES
+from tests.faults import sources
 from tests.faults.injection import FAULTS, Shot
-from tests.faults.scenes import BATCH_MOMENTS, play, scenes_of
+from tests.faults.scenes import BATCH_MOMENTS, WITHDRAWN, play, scenes_of
 from tests.faults.stage import Stage
 
 POINTS = sorted(NAMES)
@@ -38,6 +39,15 @@ async def test_no_fault_at_a_boundary_breaks_a_promise(stage: Stage, point: str)
     for fault in chosen(stage.database.is_sqlite, POINTS.index(point)):
         found = await play(stage, [Shot(point, fault)], scenes_of([point]))
         assert (fault, found, stage.armed.left) == (fault, [], [])
+
+
+@pytest.mark.parametrize("scene", WITHDRAWN)
+async def test_no_fault_undoes_what_a_caller_withdrew(stage: Stage, scene: str) -> None:
+    for fault in chosen(stage.database.is_sqlite, WITHDRAWN.index(scene)):
+        found = await play(stage, [Shot("withdraw.stored", fault)], [scene])
+        assert (fault, found, stage.armed.left) == (fault, [], [])
+        jobs = (await sources.read_tables(stage.database)).jobs
+        assert [job.status for job in jobs] == ["canceled"], fault
 
 
 @pytest.mark.parametrize("moment", BATCH_MOMENTS, ids=lambda it: it[0])
