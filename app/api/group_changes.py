@@ -13,6 +13,7 @@ from app.api.removal import DELETED_KNOWN, living_looks, remove_group
 from app.api.upstream import acting, connection_of
 from app.context import Context
 from app.errors import Conflict, NotFound
+from app.heygen.errors import Missing
 from app.lifecycle import By
 from app.models import Group
 from app.tenancy import Caller
@@ -39,18 +40,29 @@ async def delete_group(group_id: str, ctx: ContextDep, caller: CallerDep) -> Res
 
 async def _delete_at_heygen(ctx: Context, caller: Caller, group_id: str, adopted: Group | None) -> None:
     """Have HeyGen delete a group of its own, and then what we have made in it."""
-    await group_at_heygen(ctx, caller, group_id, changing=True)
-    if adopted is not None:
-        async with ctx.database.begin() as session:
-            looks = await living_looks(session, [adopted.id])
-        if any(look.tenant_id != caller.tenant_id for look in looks):
-            raise Conflict("Others have looks in this avatar group.")
-    with acting(NotFound.avatar_group(group_id)):
-        connection = connection_of(ctx, caller)
-        await connection.catalog.through_gate(lambda: connection.heygen.delete_group(group_id))
+    connection = connection_of(ctx, caller)
+    try:
+        await group_at_heygen(ctx, caller, group_id, changing=True)
+        await _check_alone(ctx, caller, adopted)
+        with acting(NotFound.avatar_group(group_id)):
+            await connection.catalog.through_gate(lambda: connection.heygen.delete_group(group_id))
+    except NotFound as error:
+        # HeyGen has deleted it already: perhaps for this caller, and the process died before our rows followed.
+        if adopted is None or not caller.account_wide or not isinstance(error.__cause__, Missing):
+            raise
+        await _check_alone(ctx, caller, adopted)
     connection.catalog.forget("group", group_id)
     if adopted is not None:
         async with ctx.database.begin() as session:
             await remove_group(
                 session, await session.get_one(Group, adopted.id), By("caller", ctx.clock.now())
             )
+
+
+async def _check_alone(ctx: Context, caller: Caller, adopted: Group | None) -> None:
+    """Raise Conflict where others have looks in it."""
+    if adopted is not None:
+        async with ctx.database.begin() as session:
+            looks = await living_looks(session, [adopted.id])
+        if any(look.tenant_id != caller.tenant_id for look in looks):
+            raise Conflict("Others have looks in this avatar group.")

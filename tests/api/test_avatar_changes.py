@@ -238,6 +238,24 @@ async def test_what_only_heygen_knows_is_changed_through_heygen_by_who_sees_the_
         assert error_of(await api.get(LOOK_PATH.format(look_id)))[0] == 404
 
 
+async def test_what_was_made_in_a_group_goes_although_heygen_has_deleted_the_group_already(
+    api: httpx.AsyncClient, served: Context, clock: ManualClock, heygen_url: str, account: Account
+) -> None:
+    """Whoever deletes it at HeyGen may die before our rows have followed; the caller asks again."""
+    async with at_heygen(heygen_url) as direct:
+        theirs = await created(direct, inline(picture()))
+        path = GROUP_PATH.format(theirs["group_id"])
+        own = await created(api, inline(picture(color="red")), avatar_group_id=theirs["group_id"])
+        await make(served, clock)
+        await removed(direct, path)
+    async with caller(served, account, "another") as another:
+        assert error_of(await another.delete(path))[0] == 404
+    for _ in range(2):
+        await removed(api, path)
+    assert error_of(await api.get(LOOK_PATH.format(own["id"])))[0] == 404
+    assert await everything(api, "/v3/avatars/looks", ownership="private") == []
+
+
 async def test_a_change_at_heygen_is_seen_at_once_wherever_its_look_is_shown(
     api: httpx.AsyncClient, heygen_url: str
 ) -> None:

@@ -8,6 +8,7 @@ from tests.faults.boundaries import boundaries, points
 
 WITHOUT = {
     "callbacks.job_of": "a read",
+    "group_changes._check_alone": "a read",
     "group_changes._delete_at_heygen": "HeyGen's own group; asked again, what is left of it goes",
     "idempotency.replay": "a read",
     "look_changes._delete_at_heygen": "HeyGen's own look, of which we store nothing",
