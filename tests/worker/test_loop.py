@@ -24,7 +24,7 @@ from app.heygen.schemas import Created
 from app.models import Account, JobStatus
 from app.worker import expire, loop, submit
 from tests.factories import make_account, make_tenant, queue_job
-from tests.services import TLS, NoTransactionTransport, make_context, serving_app
+from tests.services import TLS, make_context, serving_app
 from tests.worker.conftest import Bench
 
 
@@ -47,7 +47,7 @@ async def test_after_a_stop_nothing_more_is_claimed_and_what_is_under_way_ends(b
     assert bench.renders() == 1
 
 
-class Silent(NoTransactionTransport):
+class Silent(httpx.AsyncHTTPTransport):
     """The wire to a HeyGen that takes a create, and gives no answer for as long as anybody waits."""
 
     def __init__(self) -> None:
