@@ -142,4 +142,12 @@ AVATARS_MUTANTS = (
         "        return fact\n",
         WAITING,
     ),
+    without(
+        "a group that HeyGen has deleted keeps our looks for ever",
+        "app/api/group_changes.py",
+        "        if adopted is None or not caller.account_wide or not isinstance(error.__cause__, Missing):\n",
+        "        if True:\n",
+        "tests/api/test_avatar_changes.py"
+        "::test_what_was_made_in_a_group_goes_although_heygen_has_deleted_the_group_already",
+    ),
 )
