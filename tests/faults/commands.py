@@ -20,16 +20,7 @@ from tests.faults.result import Result, merged
 def kills(words: list[str]) -> int:
     """Kill services: half of the kills on SQLite, half on PostgreSQL."""
     asked = _asked(words, count=200)
-
-    async def run(folder: Path) -> Result:
-        on_sqlite = await kill_services(folder, asked.count // 2, asked.seed)
-        async with own_postgresql() as server:
-            on_postgresql = await kill_services(
-                folder, asked.count - asked.count // 2, asked.seed, server.url
-            )
-        return merged("kills", [on_sqlite, on_postgresql])
-
-    return _told(asked, run)
+    return _told(asked, lambda folder: _on_both("kills", kill_services, folder, asked))
 
 
 def replicas(words: list[str]) -> int:
@@ -50,9 +41,17 @@ def databases(words: list[str]) -> int:
 
 
 def network(words: list[str]) -> int:
-    """Make so many videos over a bad network."""
+    """Make so many videos over a bad network: half of them on SQLite, half on PostgreSQL."""
     asked = _asked(words, count=200)
-    return _told(asked, lambda folder: break_network(folder, asked.count, asked.seed))
+    return _told(asked, lambda folder: _on_both("network", break_network, folder, asked))
+
+
+async def _on_both(name: str, run: Any, folder: Path, asked: argparse.Namespace) -> Result:
+    """Half of what is asked for on SQLite, half on a PostgreSQL of its own."""
+    on_sqlite = await run(folder, asked.count // 2, asked.seed)
+    async with own_postgresql() as server:
+        on_postgresql = await run(folder, asked.count - asked.count // 2, asked.seed, server.url)
+    return merged(name, [on_sqlite, on_postgresql])
 
 
 def _asked(words: list[str], count: int) -> argparse.Namespace:

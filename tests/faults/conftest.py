@@ -13,6 +13,12 @@ from tests.faults.stage import Stage, staged
 
 
 @pytest.fixture
+def server_url(engine_name: str, request: pytest.FixtureRequest) -> str | None:
+    """The PostgreSQL that services are on; None: they are on a SQLite file."""
+    return None if engine_name == "sqlite" else str(request.getfixturevalue("postgresql"))
+
+
+@pytest.fixture
 async def stage(
     database: Database,
     clock: ManualClock,

@@ -20,7 +20,8 @@ PROMISES_WITHIN = 240.0
 async def break_network(
     folder: Path, count: int, seed: int, server_url: str | None = None, *, round_size: int = ROUND
 ) -> Result:
-    """That many videos and looks over a bad network; progress goes to standard error."""
+    """That many videos and looks over a bad network, on SQLite or on that PostgreSQL; progress goes to standard error."""
+    engine = "SQLite" if server_url is None else "PostgreSQL"
     results: list[Result] = []
     done = 0
     while done < count:
@@ -28,19 +29,19 @@ async def break_network(
         random = Random(f"{seed} {done}")
         to_heygen, to_receiver = (Proxy(("", 0), Random(random.random())) for _ in range(2))
         async with world(
-            folder / f"network-{done}",
+            folder / f"network-{engine}-{done}",
             random,
             server_url,
             between=partial(standing_before, to_heygen),
             before_receiver=partial(standing_before, to_receiver),
         ) as around:
-            results.append(await _round(around, some, to_heygen, to_receiver))
+            results.append(await _round(engine, around, some, to_heygen, to_receiver))
         done += some
-        say(f"  seed {seed}: {done}/{count}, {results[-1].line()}")
+        say(f"  seed {seed}, {engine}: {done}/{count}, {results[-1].line()}")
     return merged("network", results)
 
 
-async def _round(around: World, count: int, *proxies: Proxy) -> Result:
+async def _round(engine: str, around: World, count: int, *proxies: Proxy) -> Result:
     began = time.monotonic()
     service = await around.nursery.bear_ready()
     around.callers.start(around.receiver, count)
@@ -53,6 +54,7 @@ async def _round(around: World, count: int, *proxies: Proxy) -> Result:
     for proxy in proxies:
         struck += proxy.struck
     faults = struck.total() - struck["none"]
-    counts = {"jobs": around.callers.accepted, "requests": struck.total(), "faults": faults}
+    accepted = around.callers.accepted
+    counts = {"jobs": accepted, f"on {engine}": accepted, "requests": struck.total(), "faults": faults}
     service.signal(signal.SIGKILL)
     return Result("network", counts, broken, time.monotonic() - began, around.log(broken))

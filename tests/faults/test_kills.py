@@ -14,12 +14,6 @@ KILLS = 25  # on each database
 SEED = 1
 
 
-@pytest.fixture
-def server_url(engine_name: str, request: pytest.FixtureRequest) -> str | None:
-    """The PostgreSQL to kill services on; None: on a SQLite file."""
-    return None if engine_name == "sqlite" else str(request.getfixturevalue("postgresql"))
-
-
 @pytest.mark.timeout(400)
 @pytest.mark.xdist_group("kills")
 async def test_services_killed_at_any_moment_lose_and_double_nothing(
