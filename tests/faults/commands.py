@@ -8,13 +8,15 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-from tests.faults.databases import break_databases
+from tests.faults.databases import break_databases, break_postgresql, break_sqlite
 from tests.faults.kills import kill_services
 from tests.faults.memory import MEMORY
 from tests.faults.network import break_network
 from tests.faults.postgresql import own_postgresql
 from tests.faults.replicas import kill_replicas
 from tests.faults.result import Result, merged
+
+ON_ONE = {"sqlite": break_sqlite, "postgresql": break_postgresql}
 
 
 def kills(words: list[str]) -> int:
@@ -37,7 +39,8 @@ def replicas(words: list[str]) -> int:
 def databases(words: list[str]) -> int:
     """Take databases away so many times."""
     asked = _asked(words, count=20)
-    return _told(asked, lambda folder: break_databases(folder, asked.count, asked.seed))
+    run = ON_ONE.get(asked.on, break_databases)
+    return _told(asked, lambda folder: run(folder, asked.count, asked.seed))
 
 
 def network(words: list[str]) -> int:
@@ -47,11 +50,13 @@ def network(words: list[str]) -> int:
 
 
 async def _on_both(name: str, run: Any, folder: Path, asked: argparse.Namespace) -> Result:
-    """Half of what is asked for on SQLite, half on a PostgreSQL of its own."""
-    on_sqlite = await run(folder, asked.count // 2, asked.seed)
-    async with own_postgresql() as server:
-        on_postgresql = await run(folder, asked.count - asked.count // 2, asked.seed, server.url)
-    return merged(name, [on_sqlite, on_postgresql])
+    """Half of what is asked for on SQLite, half on a PostgreSQL of its own; or all of it on the one that is named."""
+    on_sqlite = {"sqlite": asked.count, "postgresql": 0}.get(asked.on, asked.count // 2)
+    results = [await run(folder, on_sqlite, asked.seed)] if on_sqlite else []
+    if asked.count > on_sqlite:
+        async with own_postgresql() as server:
+            results.append(await run(folder, asked.count - on_sqlite, asked.seed, server.url))
+    return merged(name, results)
 
 
 def _asked(words: list[str], count: int) -> argparse.Namespace:
@@ -59,6 +64,7 @@ def _asked(words: list[str], count: int) -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=count)
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--on", choices=ON_ONE, help="this database alone; replicas are on PostgreSQL anyway")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args(words)
 

@@ -59,9 +59,9 @@ def singles(*, full: bool) -> Iterator[Case]:
         yield Case(engine, (Shot(point, fault, nth),), ("batch",))
 
 
-def pairs(seed: int, *, full: bool) -> Iterator[Case]:
-    """Each ordered pair of crashes; in full on both databases, else on either in turn."""
-    for number, points in enumerate(product(POINTS, repeat=2), start=seed):
+def pairs(seed: int, of: Sequence[str], *, full: bool) -> Iterator[Case]:
+    """Each ordered pair of crashes at these points; in full on both databases, else on either in turn."""
+    for number, points in enumerate(product(of, repeat=2), start=seed):
         for engine in ENGINES if full else (ENGINES[number % 2],):
             yield Case(engine, tuple(Shot(point) for point in points), scenes_of(points))
 
@@ -84,16 +84,18 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--random", type=int, help="mixtures; 200, or 2,000 in full")
     parser.add_argument("--full", action="store_true", help="every pair on both databases, every scene")
+    parser.add_argument(
+        "--pairs-of", nargs="+", metavar="POINT", help="pairs of crashes at these alone", choices=POINTS
+    )
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args(words)
     structlog.configure(wrapper_class=SILENT)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # takes PostgreSQL along
     count = asked.random if asked.random is not None else 2000 if asked.full else 200
-    parts = {
-        "single faults": list(singles(full=asked.full)),
-        "pairs of crashes": list(pairs(asked.seed, full=asked.full)),
-        "mixtures": list(mixtures(asked.seed, count)),
-    }
+    parts = {"pairs of crashes": list(pairs(asked.seed, asked.pairs_of or POINTS, full=asked.full))}
+    if not asked.pairs_of:
+        parts = {"single faults": list(singles(full=asked.full))} | parts
+        parts["mixtures"] = list(mixtures(asked.seed, count))
     began = time.monotonic()
     broken: list[str] = []
     for name, cases in parts.items():

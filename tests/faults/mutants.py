@@ -1,4 +1,7 @@
-"""Every guard of `tests/mutants` taken out by name, from the command line: `--json`, and `-k` for some of them."""
+"""Every guard of `tests/mutants` taken out by name, from the command line: `--json`, and `-k` for some of them.
+
+Last, one for each harness that kills and breaks things, which has to see it: `--harnesses` for those alone.
+"""
 
 import argparse
 import re
@@ -9,8 +12,10 @@ from io import StringIO
 
 import pytest
 
+from tests.faults.blindness import blind
 from tests.faults.result import Result
 from tests.mutants.guards import AREAS
+from tests.mutants.harnesses import BLINDFOLDS
 from tests.processes import PROJECT
 
 MUTANTS = sum(len(area) for area in AREAS.values())
@@ -43,17 +48,30 @@ class Caught:
 def main(words: list[str]) -> int:
     """Take each guard out; 1 where nobody missed one."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults mutants", description=__doc__)
-    parser.add_argument("-k", default="", metavar="EXPRESSION")
+    parser.add_argument("-k", metavar="EXPRESSION", help="these guards alone, and no harness")
+    parser.add_argument("--harnesses", action="store_true", help="the harnesses alone")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args(words)
-    began, caught = time.monotonic(), Caught()
-    with redirect_stdout(StringIO()) as said:
-        code = pytest.main([*QUIET, "-k", asked.k, str(PROJECT / "tests" / "mutants")], plugins=[caught])
-    broken = caught.broken
-    if code != pytest.ExitCode.OK and not broken:
-        broken.append(f"of the mutants: pytest ended with {code!r}")
-    log = said.getvalue() if broken else ""
-    result = Result("mutants", {"caught": caught.mutants}, broken, time.monotonic() - began, log)
+    began, counts, broken, log = time.monotonic(), dict[str, float](), list[str](), ""
+    if not asked.harnesses:
+        caught, log = _taken_out(asked.k or "")
+        counts["caught"] = caught.mutants
+        broken += caught.broken
+    if asked.k is None:
+        unseeing = blind(BLINDFOLDS)
+        counts["harnesses seen to find a fault"] = len(BLINDFOLDS) - len(unseeing)
+        broken += unseeing
+    result = Result("mutants", counts, broken, time.monotonic() - began, log)
     sys.stderr.writelines(f"{line}\n" for line in (*broken, result.log) if line)
     sys.stdout.write(f"{result.to_json() if asked.json else result.line()}\n")
     return int(bool(broken))
+
+
+def _taken_out(expression: str) -> tuple[Caught, str]:
+    """How the tests of the guards went, and what pytest said where they did not go well."""
+    caught = Caught()
+    with redirect_stdout(StringIO()) as said:
+        code = pytest.main([*QUIET, "-k", expression, str(PROJECT / "tests" / "mutants")], plugins=[caught])
+    if code != pytest.ExitCode.OK and not caught.broken:
+        caught.broken.append(f"of the mutants: pytest ended with {code!r}")
+    return caught, said.getvalue() if caught.broken else ""
