@@ -36,7 +36,7 @@ PARTS = (
     Part("simulate", (), ("--full",)),
     Part("databases", ("--count", "15"), ("--count", "60")),
     Part("machine", (), ("--full",)),
-    Part("network", ("--count", "150"), ("--count", "600")),
+    Part("network", ("--count", "100"), ("--count", "600")),
     Part("differential", (), ("--full",)),
     Part("mutants", (), ()),
     Part("replicas", ("--minutes", "1.5"), ("--minutes", "20"), alone=True),

