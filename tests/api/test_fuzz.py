@@ -38,6 +38,8 @@ from tests.template import migrated
 
 load_all_checks()
 
+pytestmark = pytest.mark.xdist_group("fuzz")  # one process makes the two services, not each of them
+
 EXAMPLES = 10  # beside some hundred that cover each description
 PORTIONS = {("/v3/videos", "post"): 3}
 """Thousands of requests cover the description of a video: a portion of them is made each time, another each time."""
@@ -168,11 +170,9 @@ def test_the_document_tells_the_truth(
         case.call_and_validate(base_url=service.url, headers={"x-api-key": service.key}, checks=checks)
 
     mode, modes = "all", set(HypothesisTestMode)
-    # What is forbidden is refused before any table is asked, whichever database that is in.
+    # What is forbidden is refused before any table is asked, and one database is enough for what covers a description.
     if service.on_postgresql:
         mode = "positive"
-    # One database is enough for those that cover a video.
-    if service.on_postgresql and path == "/v3/videos":
         modes.remove(HypothesisTestMode.COVERAGE)
     schema = described(mode, {path: {method: DOCUMENT["paths"][path][method]}})
     # By hand: the plug-in makes the requests that cover everything wherever tests are listed, which takes long.

@@ -62,9 +62,9 @@ def test_no_outage_makes_an_old_key_go_out() -> None:
 
 
 def test_a_render_whose_answer_and_callbacks_are_lost_is_found_within_ten_minutes() -> None:
-    outcome = run(1, LOST)
+    outcome = run(3, LOST)
     assert outcome.broken == []
-    assert timedelta(seconds=5) <= outcome.attached_within < timedelta(minutes=10)
+    assert timedelta(minutes=1) <= outcome.attached_within < timedelta(minutes=10)
 
 
 def test_nobody_sends_before_a_retry_after_has_passed_whoever_crashes() -> None:
