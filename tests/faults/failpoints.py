@@ -82,7 +82,7 @@ def main(words: Sequence[str]) -> int:
     """Run what is asked for; 1 where a promise was broken."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults failpoints", description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--random", type=int, help="mixtures; 200, or 2,000 in full")
+    parser.add_argument("--random", type=int, help="mixtures; 100, or 2,000 in full")
     parser.add_argument("--full", action="store_true", help="every pair on both databases, every scene")
     parser.add_argument(
         "--pairs-of", nargs="+", metavar="POINT", help="pairs of crashes at these alone", choices=POINTS
@@ -91,7 +91,7 @@ def main(words: Sequence[str]) -> int:
     asked = parser.parse_args(words)
     structlog.configure(wrapper_class=SILENT)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # takes PostgreSQL along
-    count = asked.random if asked.random is not None else 2000 if asked.full else 200
+    count = asked.random if asked.random is not None else 2000 if asked.full else 100
     parts = {"pairs of crashes": list(pairs(asked.seed, asked.pairs_of or POINTS, full=asked.full))}
     if not asked.pairs_of:
         parts = {"single faults": list(singles(full=asked.full))} | parts

@@ -152,6 +152,7 @@ async def test_two_who_claim_at_once_do_not_take_more_places_than_a_tenant_may_h
     for job in await bench.queue(2, callback_url=receiver.url):
         await bench.cancel(job.id)
     under_way = deliver.UnderWay(Counter({bench.tenant.id: deliver.AT_ONCE_A_TENANT - 1}))
+    await asyncio.gather(bench.jobs(), bench.jobs())  # two connections: to open one takes longer than a claim
     claimed = await asyncio.gather(*(deliver.claim(bench.context, under_way) for _ in range(2)))
     assert [it is not None for it in claimed].count(True) == 1
     assert under_way.tenants == {bench.tenant.id: deliver.AT_ONCE_A_TENANT}
