@@ -53,8 +53,15 @@ class Patience:
     # What another transaction locks. Where several stand still, each lets go in its turn, and the last too late for us.
     lock: timedelta = timedelta(seconds=10)
     statement: timedelta | None = timedelta(seconds=30)
+    # A transaction whose process stands still where it has begun to tell of a statement: it counts as at work then, and
+    # a server that reads from its client cancels no statement. PostgreSQL 17 and later know this limit.
+    transaction: timedelta | None = timedelta(seconds=35)
     # Any word at all: beyond it the connection leads nowhere.
     answer: timedelta | None = timedelta(seconds=40)
+
+    def without_end(self) -> "Patience":
+        """For work that takes as long as it takes; only a lock is not waited for."""
+        return replace(self, idle=None, statement=None, transaction=None, answer=None)
 
 
 class Database:
@@ -117,7 +124,7 @@ class Database:
             Path(self.engine.url.database).parent.mkdir(parents=True, exist_ok=True)
         engine = self.engine
         if not self.is_sqlite:  # a table may be rewritten: that takes as long as it takes
-            engine = _postgresql(engine.url, replace(self._patience, idle=None, statement=None, answer=None))
+            engine = _postgresql(engine.url, self._patience.without_end())
         try:
             with _absence_named():
                 async with engine.begin() as connection:
@@ -176,9 +183,10 @@ _SQLITE_AWAY = {
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_CANTOPEN,
 }
-# postgresql.org/docs/current/errcodes-appendix.html: connection, read-only (a standby), idle in transaction, rollback
-# (deadlock), out of resources, lock not available, operator intervention (shutdown, timeout), system error.
-_POSTGRESQL_AWAY = ("08", "25006", "25P03", "40", "53", "55P03", "57", "58")
+# postgresql.org/docs/current/errcodes-appendix.html: connection, read-only (a standby), idle in transaction, too long a
+# transaction, rollback (deadlock), out of resources, lock not available, operator intervention (shutdown, timeout),
+# system error.
+_POSTGRESQL_AWAY = ("08", "25006", "25P03", "25P04", "40", "53", "55P03", "57", "58")
 
 
 def _name_of(error: BaseException) -> str:
@@ -224,6 +232,13 @@ def _postgresql(url: URL, patience: Patience) -> AsyncEngine:
             },
         },
     )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _limit_transactions(connection: Any, _record: Any) -> None:
+        # Not among the settings above: an older server refuses a connection that names one it does not know.
+        if connection.driver_connection.get_server_version().major >= 17:
+            limit = f"SET transaction_timeout = {_milliseconds(patience.transaction)}"
+            connection.run_async(lambda driver: driver.execute(limit))
 
     @event.listens_for(engine.sync_engine, "checkout")
     def _refuse_dead(connection: Any, _record: Any, _proxy: Any) -> None:

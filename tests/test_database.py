@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -128,21 +129,29 @@ async def test_a_caller_is_told_to_come_back_and_finds_the_service_well(
         assert (await api.get(f"/v3/videos/{video_id}")).status_code == 200
 
 
+@pytest.mark.parametrize("amid", [False, True], ids=["between two statements", "amid one"])
 async def test_who_stands_still_in_a_transaction_loses_it_and_others_go_on(
-    database: Database, database_url: str, account: Account
+    database: Database, database_url: str, account: Account, amid: bool
 ) -> None:
-    frozen = Database(database_url, Patience(idle=SOON))
+    """Amid a statement that it did not know yet, between the two messages for it, it counts as at work."""
+    frozen = Database(database_url, Patience(transaction=SOON) if amid else Patience(idle=SOON))
+    went_on: list[bool] = []
 
     async def stand_still() -> None:
         async with frozen.begin() as session:
             await governor.lock(session, account.id)
+            if amid:
+                connection = await (await session.connection()).get_raw_connection()
+                driver: Any = connection.driver_connection
+                await driver.prepare("SELECT 1 + $1::int")
             other = asyncio.create_task(pause(database, account), context=contextvars.Context())
-            async with asyncio.timeout(10):
-                assert await other, "its lock was taken from the frozen one"
+            async with asyncio.timeout(5):  # sooner than the other one gives up
+                went_on.append(await other)
             await governor.pause(session, account.id, "too late", account.created_at)
 
     with pytest.raises(DatabaseAway):
         await stand_still()
+    assert went_on == [True], "its lock was taken from the frozen one"
     await frozen.close()
 
 
@@ -155,9 +164,17 @@ async def pause(database: Database, account: Account) -> bool:
 async def test_each_limit_ends_before_the_next_and_the_server_knows_them(database: Database) -> None:
     """Who waits for a lock outlasts a frozen holder; only silence outlasts a slow statement."""
     usual = Patience()
-    limits = [limit or timedelta.max for limit in (usual.idle, usual.lock, usual.statement, usual.answer)]
+    limits = [
+        limit or timedelta.max
+        for limit in (usual.idle, usual.lock, usual.statement, usual.transaction, usual.answer)
+    ]
     assert limits == sorted(set(limits))
-    names = ("idle_in_transaction_session_timeout", "lock_timeout", "statement_timeout")
+    names = (
+        "idle_in_transaction_session_timeout",
+        "lock_timeout",
+        "statement_timeout",
+        "transaction_timeout",
+    )
     async with database.begin() as session:
         shown = [await session.scalar(text(f"SHOW {name}")) for name in names]
-    assert shown == ["8s", "10s", "30s"]
+    assert shown == ["8s", "10s", "30s", "35s"]

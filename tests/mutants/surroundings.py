@@ -73,6 +73,13 @@ ABSENCE_MUTANTS = (
         database="postgresql",
     ),
     Mutant(
+        "a process that is frozen amid a statement keeps its locks",
+        DATABASE_PY,
+        (("get_server_version().major >= 17:", "get_server_version().major >= 99:"),),
+        (f"{DATABASE}::test_who_stands_still_in_a_transaction_loses_it_and_others_go_on",),
+        database="postgresql",
+    ),
+    Mutant(
         "a frozen process keeps its locks",
         DATABASE_PY,
         (('"idle_in_transaction_session_timeout": _milliseconds(patience.idle),', ""),),
