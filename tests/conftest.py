@@ -117,9 +117,15 @@ def database_url(engine_name: str, tmp_path: Path, request: pytest.FixtureReques
 
 
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
+def inline() -> bool:
+    """Whether SQLite works in the test's own thread: not where it matters what happens between two statements."""
+    return True
+
+
+@pytest.fixture
+async def database(database_url: str, inline: bool) -> AsyncIterator[Database]:
     """The tables, empty."""
-    database = kept(database_url)
+    database = kept(database_url, inline=inline)
     await empty(database)
     yield database
     await database.close()

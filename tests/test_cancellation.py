@@ -45,6 +45,12 @@ class Canceled(Coroutine[Any, Any, None]):
         return awaited
 
 
+@pytest.fixture
+def inline() -> bool:
+    """Without SQLite's thread a transaction would wait nowhere."""
+    return False
+
+
 @pytest.mark.parametrize("times", [1, 2])
 async def test_whatever_await_a_transaction_is_canceled_in_the_next_one_can_write(
     database: Database, account: Account, times: int, caplog: pytest.LogCaptureFixture

@@ -25,7 +25,6 @@ from schemathesis.specs.openapi.schemas import OpenApiSchema
 
 from app.api.app import create_api
 from app.context import Context
-from app.database import Database
 from app.secrets import Secrets
 from app.simulator.app import Options, Simulator
 from app.simulator.server import running
@@ -33,6 +32,7 @@ from tests.api.callers import LOOK, PHOTO, PORTRAIT, VIDEO, VOICE, caller, creat
 from tests.clocks import ManualClock
 from tests.conftest import START, empty
 from tests.factories import make_account
+from tests.kept_database import kept
 from tests.services import make_context, serving
 from tests.template import migrated
 
@@ -103,7 +103,7 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 @asynccontextmanager
 async def furnished(database_url: str, secrets: Secrets, folder: Path) -> AsyncIterator[Service]:
     """A service with one tenant, who has one of everything."""
-    clock, database = ManualClock(START), Database(database_url)
+    clock, database = ManualClock(START), kept(database_url, inline=True)
     simulator = Simulator(Options(folder=folder / "heygen", now=clock.now, background=False))
     async with AsyncExitStack() as stack:
         stack.push_async_callback(database.close)

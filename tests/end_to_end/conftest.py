@@ -54,6 +54,12 @@ class Story(Bench):
 
 
 @pytest.fixture
+def inline() -> bool:
+    """A whole service: its SQLite has its thread."""
+    return False
+
+
+@pytest.fixture
 async def story(
     served: Context, simulator: Simulator, clock: ManualClock, tenant: Tenant, api: httpx.AsyncClient
 ) -> Story:

@@ -16,13 +16,13 @@ from sqlmodel import SQLModel
 from app.database import Database
 from app.webhooks.outbox import CALLBACK
 from tests.conftest import empty
-from tests.faults.inline_database import InlineDatabase
 from tests.faults.memory import MEMORY
 from tests.faults.postgresql import own_postgresql
 from tests.faults.program import Program
 from tests.faults.quiet import without_logs
 from tests.faults.result import Result
 from tests.faults.rounds import Harness
+from tests.inline_sqlite import InlineDatabase
 
 OWN = {
     "events": "job_id number batch_id id",

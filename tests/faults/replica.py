@@ -22,9 +22,9 @@ from app.secrets import Secrets
 from app.storage import Storage
 from app.worker import expire, loop
 from tests.faults import punctuality
-from tests.faults.inline_database import InlineDatabase
 from tests.faults.turns import Turns
 from tests.faults.wires import CREATE_SECONDS, READ_SECONDS, guarded
+from tests.inline_sqlite import InlineDatabase
 
 FRONT = "http://greenroom.test"
 SWEEP_SECONDS = 60.0

@@ -16,12 +16,12 @@ from tests.factories import make_account
 from tests.faults import punctuality, sources
 from tests.faults.callers_at_work import HOOKS, settle_in
 from tests.faults.history import violations
-from tests.faults.inline_database import InlineDatabase
 from tests.faults.records import Bill, Call, History, unsettled
 from tests.faults.replica import Replica, Surroundings, revive
 from tests.faults.swarm import Swarm
 from tests.faults.turns import Turns
 from tests.faults.wires import CallbackWire, HeyGenWire, Receivers, Weather
+from tests.inline_sqlite import InlineDatabase
 
 START = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 ROUNDS = 300  # of work at one instant: more is a worker that spins
