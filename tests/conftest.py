@@ -26,7 +26,7 @@ from app.simulator.server import running
 from app.tenancy import create_key, create_tenant
 from tests.clocks import ManualClock
 from tests.factories import make_account
-from tests.kept_database import kept
+from tests.kept_database import close_all, kept
 from tests.no_transaction import refused, watch
 from tests.services import TLS, Receiver, make_context, receiving, run_worker, serving
 from tests.template import migrated
@@ -52,6 +52,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+async def one_loop(anyio_backend: str) -> AsyncIterator[None]:
+    """One event loop for all tests, in which PostgreSQL's connections stay open, with what they have prepared."""
+    yield
+    await close_all()
 
 
 @pytest.fixture(autouse=True)
@@ -128,7 +135,8 @@ async def database(database_url: str, inline: bool) -> AsyncIterator[Database]:
     database = kept(database_url, inline=inline)
     await empty(database)
     yield database
-    await database.close()
+    if database.is_sqlite:
+        await database.close()
 
 
 async def empty(database: Database) -> None:

@@ -27,13 +27,19 @@ class Wherever(Database):
 
 
 def kept(url: str, *, inline: bool = False) -> Database:
-    """The database there; closed after each use, and on SQLite no two are in use at once."""
+    """The database there; on SQLite no two are in use at once, and each use ends with closing it."""
     if not url.startswith("sqlite"):
         return _KEPT.get(url) or _KEPT.setdefault(url, Database(url))
     database = _KEPT.get("sqlite") or _KEPT.setdefault("sqlite", Wherever(url))
     assert isinstance(database, Wherever)
     database.engine.sync_engine.url, database.inline = make_url(url), inline
     return database
+
+
+async def close_all() -> None:
+    """Give back every connection."""
+    for database in _KEPT.values():
+        await database.close()
 
 
 def forget() -> None:

@@ -25,6 +25,7 @@ from schemathesis.specs.openapi.schemas import OpenApiSchema
 
 from app.api.app import create_api
 from app.context import Context
+from app.database import Database
 from app.secrets import Secrets
 from app.simulator.app import Options, Simulator
 from app.simulator.server import running
@@ -103,7 +104,7 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 @asynccontextmanager
 async def furnished(database_url: str, secrets: Secrets, folder: Path) -> AsyncIterator[Service]:
     """A service with one tenant, who has one of everything."""
-    clock, database = ManualClock(START), kept(database_url, inline=True)
+    clock, database = ManualClock(START), wherever(database_url)
     simulator = Simulator(Options(folder=folder / "heygen", now=clock.now, background=False))
     async with AsyncExitStack() as stack:
         stack.push_async_callback(database.close)
@@ -122,6 +123,11 @@ async def furnished(database_url: str, secrets: Secrets, folder: Path) -> AsyncI
             await furnish(api, served, clock),
             not database.is_sqlite,
         )
+
+
+def wherever(url: str) -> Database:
+    """Of its own on PostgreSQL, whose connections belong to the event loop that they were opened in."""
+    return kept(url, inline=True) if url.startswith("sqlite") else Database(url)
 
 
 async def furnish(api: httpx.AsyncClient, served: Context, clock: ManualClock) -> dict[str, str]:

@@ -29,11 +29,6 @@ class Connect:
 
 
 @pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="session")
 def authorities() -> ssl.SSLContext:
     """Reading the system's certificates takes longer than most tests here."""
     return ssl.create_default_context()

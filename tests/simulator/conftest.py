@@ -147,11 +147,6 @@ def picture(width: int = 600, height: int = 800, kind: str = "PNG") -> bytes:
 
 
 @pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="session")
 def authorities() -> ssl.SSLContext:
     """Read once: it takes longer than most tests here."""
     return ssl.create_default_context()

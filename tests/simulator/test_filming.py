@@ -29,11 +29,6 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def test_a_request_survives_the_way_to_the_child(tmp_path: Path) -> None:
     request = replace(SMALL, photo=tmp_path / "a.png", background=tmp_path / "b.png", speed=1.2)
     assert FilmRequest.from_json(request.to_json()) == request
