@@ -33,7 +33,7 @@ from sqlmodel import col
 from app.api.app import create_api
 from app.clock import Clock
 from app.context import Connection, Context, Terms
-from app.database import Database
+from app.database import Database, Patience
 from app.heygen.catalog import Catalog
 from app.heygen.client import HeyGen
 from app.models import Account, Job, Tenant
@@ -95,7 +95,7 @@ def heygen(account_id: str, clock: Clock) -> dict[str, Connection]:
 @asynccontextmanager
 async def place(url: str, folder: Path, finished: int, waiting: int) -> AsyncIterator[Place]:
     """A database with so many videos, and a caller who owns them."""
-    database, clock = Database(url), Clock()
+    database, clock = Database(url, Patience().without_end()), Clock()  # a million rows take a while
     await database.migrate()
     now = clock.now()
     account = await make_account(database, now, concurrency=1_000_000)
@@ -127,8 +127,6 @@ async def fill(at: Place, finished: int, waiting: int) -> None:
     done = {"status": "completed", "finished_at": now, "submitted_at": now, "result": {"duration": 10}}
     held = OPEN | {"status": "processing", "slot_account_id": at.account.id, "heygen_id": numbered("w")}
     async with database.begin() as session:
-        if not database.is_sqlite:
-            await session.execute(text("SET LOCAL statement_timeout = 0"))
         await copy(session, Job, 1, finished, **NEW | done, heygen_id=numbered("h"))
         for part in range(100):
             # Each is asked about once in five minutes.
