@@ -49,6 +49,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
 
 
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+    """End the run where a test took along the event loop of all others, which would fail for that alone."""
+    if call.excinfo is not None and (
+        isinstance(call.excinfo.value, asyncio.CancelledError)
+        or str(call.excinfo.value).startswith("Timeout (>")  # pytest-timeout's words
+    ):
+        item.session.shouldstop = f"the event loop that all tests share is lost since {item.nodeid}"
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
@@ -58,7 +67,7 @@ def anyio_backend() -> str:
 async def one_loop(anyio_backend: str) -> AsyncIterator[None]:
     """One event loop for all tests, in which PostgreSQL's connections stay open, with what they have prepared."""
     yield
-    await close_all()
+    await close_all()  # PostgreSQL itself may be gone by now
 
 
 @pytest.fixture(autouse=True)

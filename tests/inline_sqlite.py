@@ -1,7 +1,8 @@
 """SQLite in the caller's own thread: the engine and its SQL are real, and nothing depends on when a thread wakes.
 
 What is left out is aiosqlite's thread, which costs a test a third of its time. As it is, everybody shares one connection,
-so transactions come one after the other with it, too; only what happens between two statements of one is not seen here.
+so transactions come one after the other with it, too. Not seen here is what happens between two statements of one, nor
+that it is rolled back where its task is canceled meanwhile; and who waits for another's lock of the file stops the loop.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from tests.template import migrated
 
 
 class InlineDatabase(Database):
-    """The tables in memory. A transaction never waits for a thread, so nobody comes in between."""
+    """The tables in memory. No statement waits for a thread, so nobody comes in between two of them."""
 
     def __init__(self) -> None:
         super().__init__("sqlite:///:memory:")
@@ -59,8 +60,6 @@ class _AtOnce:
 
 
 class _NoThread:
-    daemon = True
-
     def start(self) -> None:
         """There is none."""
 

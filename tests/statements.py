@@ -52,8 +52,14 @@ async def plans(database: Database, statement: Statement) -> list[str]:
         await connection.execute(text("SET LOCAL plan_cache_mode = force_generic_plan"))
         await connection.exec_driver_sql(f"PREPARE examined AS {statement.sql}")
         values = f"({', '.join(['NULL'] * len(statement.parameters))})" if statement.parameters else ""
-        general = await connection.exec_driver_sql(f"EXPLAIN EXECUTE examined{values}")
-        await connection.execute(text("DEALLOCATE examined"))
+        try:
+            general = await connection.exec_driver_sql(f"EXPLAIN EXECUTE examined{values}")
+            await connection.execute(text("DEALLOCATE examined"))
+        except BaseException:
+            await (
+                connection.invalidate()
+            )  # what is prepared outlives a transaction, and the connection this test
+            raise
         return [str(row[0]).strip() for row in (*special, *general)]
 
 

@@ -36,6 +36,12 @@ KEYS = "used-in-tests-alone-and-nowhere-else"
 
 
 @pytest.fixture
+def inline() -> bool:
+    """A service has an engine of its own on the file: whoever waits for it in the loop would keep it from letting go."""
+    return False
+
+
+@pytest.fixture
 def secrets() -> Secrets:
     return Secrets([KEYS])
 
@@ -159,7 +165,6 @@ async def test_a_key_in_the_environment_that_is_refused_stops_only_a_service_wit
             assert list(context.connections) == [well.id]
 
 
-@pytest.mark.parametrize("inline", [False])  # it counts rows until then
 async def test_an_account_that_could_not_be_asked_at_the_start_is_taken_up_when_it_answers(
     desk: Desk, database: Database, here: Settings, tmp_path: Path
 ) -> None:

@@ -47,7 +47,7 @@ class Canceled(Coroutine[Any, Any, None]):
 
 @pytest.fixture
 def inline() -> bool:
-    """Without SQLite's thread a transaction would wait nowhere."""
+    """Without SQLite's thread a transaction waits at its end alone."""
     return False
 
 

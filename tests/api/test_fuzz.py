@@ -104,7 +104,7 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 @asynccontextmanager
 async def furnished(database_url: str, secrets: Secrets, folder: Path) -> AsyncIterator[Service]:
     """A service with one tenant, who has one of everything."""
-    clock, database = ManualClock(START), wherever(database_url)
+    clock, database = ManualClock(START), database_at(database_url)
     simulator = Simulator(Options(folder=folder / "heygen", now=clock.now, background=False))
     async with AsyncExitStack() as stack:
         stack.push_async_callback(database.close)
@@ -125,7 +125,7 @@ async def furnished(database_url: str, secrets: Secrets, folder: Path) -> AsyncI
         )
 
 
-def wherever(url: str) -> Database:
+def database_at(url: str) -> Database:
     """Of its own on PostgreSQL, whose connections belong to the event loop that they were opened in."""
     return kept(url, inline=True) if url.startswith("sqlite") else Database(url)
 

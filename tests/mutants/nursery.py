@@ -34,7 +34,7 @@ import typer  # noqa: F401
 from tests.mutants import surgery
 from tests.processes import PROJECT
 
-# None of them may start a thread, which no fork would have.
+# None of them may leave a thread, as a body large enough for one of its own would: forks do not have it.
 REHEARSED = ("tests/end_to_end/test_life.py", "tests/worker/test_expire.py", "tests/worker/test_tidy.py")
 OURS = ("tests.conftest", "app.cli", "app.worker.loop")
 TESTS_FAILED = 1
