@@ -2,6 +2,7 @@
 
 import os
 import sys
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -72,14 +73,13 @@ def list_accounts() -> None:
                 limit = str(account.limit_now)
                 if account.limit_now != account.concurrency:
                     limit += f" of {account.concurrency}"
-                gated = account.gate_until is not None and account.gate_until > desk.clock.now()
                 table.row(
                     account.name,
                     account.kind,
                     where_key_is(desk, account),
                     str(used),
                     limit,
-                    instant(account.gate_until if gated else None),
+                    instant(_gated_until(account, desk.clock.now())),
                     account.paused_reason or ("on trial" if account.on_trial else ""),
                     account.base_url,
                 )
@@ -103,11 +103,18 @@ def pause_account(name: AccountName) -> None:
 
 @accounts.command("resume")
 def resume_account(name: AccountName) -> None:
-    """Let an account send again, whatever paused it."""
+    """Let an account send again, whatever paused it; what HeyGen's Retry-After asks for is waited for all the same."""
 
-    async def resume(desk: Desk) -> None:
+    async def resume(desk: Desk) -> datetime | None:
         async with desk.database.begin() as session:
-            await governor.resume(session, (await named(session, name)).id)
+            account = await named(session, name)
+            await governor.resume(session, account.id)
+            return _gated_until(account, desk.clock.now())
 
-    beside(resume)
-    err.print(f"{name} sends again.", soft_wrap=True)
+    until = beside(resume)
+    when = "" if until is None else f" from {instant(until)} on: until then HeyGen has asked it to wait"
+    err.print(f"{name} sends again{when}.", soft_wrap=True)
+
+
+def _gated_until(account: Account, now: datetime) -> datetime | None:
+    return account.gate_until if account.gate_until is not None and account.gate_until > now else None

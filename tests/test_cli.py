@@ -173,9 +173,11 @@ async def test_an_account_that_is_paused_sends_nothing_until_it_is_resumed(tmp_p
         told = await refusal(1, tmp_path, "accounts", "pause", "nobody", **here)
         assert "there is no account 'nobody'" in told
         with closing(sqlite3.connect(here["DATABASE_URL"].removeprefix("sqlite:///"))) as tables, tables:
-            tables.execute("UPDATE accounts SET on_trial = 1")
+            tables.execute("UPDATE accounts SET on_trial = 1, gate_until = '2100-01-01 00:00:00.000000'")
         listed, _ = await said_by(tmp_path, "accounts", "list", **here)
         assert "on trial" in listed
+        _, told = await said_by(tmp_path, "accounts", "resume", name, **here)
+        assert f"{name} sends again from 2100-01-01" in told, "what HeyGen asks for is no operator's to end"
 
 
 async def test_accounts_are_added_with_their_keys_and_tenants_pinned_to_them(tmp_path: Path) -> None:

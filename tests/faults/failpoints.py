@@ -134,7 +134,7 @@ async def _run(cases: Sequence[Case]) -> list[str]:
 async def _judged(stage: Stage, case: Case) -> list[str]:
     found = await play(stage, case.shots, case.scenes)
     if case.must_reach:
-        found += [f"never reached: {point}" for point in stage.armed.left]
+        found += [f"met nothing: {it}" for it in stage.unmet]
     return [f"{line} -- {case}" for line in found]
 
 

@@ -40,7 +40,7 @@ OTHER = "other broken promises"
 
 @dataclass(frozen=True)
 class Result:
-    """One harness, done. Counts whose name begins with `longest` are seconds."""
+    """One harness, done. Of counts whose name begins with `longest` (seconds) or `most` rounds keep the largest."""
 
     name: str
     counts: Mapping[str, float] = field(default_factory=dict)
@@ -69,7 +69,7 @@ def merged(name: str, results: Sequence[Result]) -> Result:
     for result in results:
         for key, value in result.counts.items():
             before = counts.get(key, 0)
-            counts[key] = max(before, value) if key.startswith("longest") else before + value
+            counts[key] = max(before, value) if key.startswith(("longest", "most")) else before + value
     broken = [line for result in results for line in result.violations]
     log = "\n".join(result.log for result in results if result.log)
     return Result(name, counts, broken, sum(result.seconds for result in results), log)

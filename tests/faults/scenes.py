@@ -90,7 +90,7 @@ def scenes_of(points: Iterable[str]) -> tuple[str, ...]:
 async def play(
     stage: Stage, shots: Sequence[Shot], scenes: Sequence[str] = SCENES, slots: int = SLOTS
 ) -> list[str]:
-    """One run from empty tables to rest; the promises it broke. Shots that were not reached get a second wave."""
+    """One run from empty tables to rest; the promises it broke. What met nothing so far gets a second wave."""
     await stage.clear()
     stage.slots = slots
     account = await make_account(stage.database, stage.clock.now(), concurrency=slots)
@@ -109,7 +109,7 @@ async def play(
         base_url=stage.front_url, headers={"x-api-key": key}, verify=TLS, timeout=30
     ) as api:
         began = [await _wave(stage, Caller(stage, tenant, api), scenes)]
-        if stage.armed.left:
+        if stage.unmet:
             began.append(await _wave(stage, Caller(stage, tenant, api), scenes))
     return await stage.judge() + await _ends(stage, began)
 

@@ -75,6 +75,11 @@ class Stage:
         assert self._context is not None, "no process was started"
         return self._context
 
+    @property
+    def unmet(self) -> list[str]:
+        """The points that were not reached (often enough), and the fault of the wire that no exchange came for."""
+        return self.armed.left + [f"{fault}: no exchange" for fault in [self.wire.fault] if fault is not None]
+
     async def clear(self) -> None:
         """Forget the run before: empty tables, and a HeyGen whose record begins here."""
         await self._process.aclose()

@@ -22,8 +22,9 @@ def test_what_is_broken_is_counted_once_under_its_promise() -> None:
         "mutants not caught": 1,
         "other broken promises": 1,
     }
-    rows = [line.split("  ") for line in table([result], 3.0).splitlines()]
+    rows = [line.split("  ") for line in table([result], 3.0, 7).splitlines()]
     told = {row[0]: row[-1].strip() for row in rows}
+    assert told["seed"] == "7"
     assert told["kills: kills"] == "2"
     assert told["doubled renders"] == "1"
     assert told["lost jobs"] == "0"

@@ -45,14 +45,14 @@ async def test_what_is_in_doubt_keeps_its_slot(stage: Stage) -> None:
 async def test_no_fault_at_a_boundary_breaks_a_promise(stage: Stage, point: str, seed: int) -> None:
     for fault in chosen(stage.database.is_sqlite, POINTS.index(point) + seed):
         found = await play(stage, [Shot(point, fault)], scenes_of([point]))
-        assert (fault, found, stage.armed.left) == (fault, [], [])
+        assert (fault, found, stage.unmet) == (fault, [], [])
 
 
 @pytest.mark.parametrize("scene", WITHDRAWN)
 async def test_no_fault_undoes_what_a_caller_withdrew(stage: Stage, scene: str, seed: int) -> None:
     for fault in chosen(stage.database.is_sqlite, WITHDRAWN.index(scene) + seed):
         found = await play(stage, [Shot("withdraw.stored", fault)], [scene])
-        assert (fault, found, stage.armed.left) == (fault, [], [])
+        assert (fault, found, stage.unmet) == (fault, [], [])
         jobs = (await sources.read_tables(stage.database)).jobs
         assert [job.status for job in jobs] == ["canceled"], fault
 
@@ -64,7 +64,7 @@ async def test_no_fault_breaks_a_batch_or_keeps_an_end_from_a_registered_endpoin
     point, nth = moment
     for fault in chosen(False, POINTS.index(point) + seed):
         found = await play(stage, [Shot(point, fault, nth)], ["batch"])
-        assert (fault, found, stage.armed.left) == (fault, [], [])
+        assert (fault, found, stage.unmet) == (fault, [], [])
 
 
 @pytest.mark.parametrize("group", range(GROUPS))
@@ -72,4 +72,4 @@ async def test_no_two_crashes_break_a_promise(stage: Stage, group: int, seed: in
     sample = Random(seed).sample(PAIRS, GROUPS * IN_A_GROUP)[group::GROUPS]
     for pair in sample:
         found = await play(stage, [Shot(point) for point in pair], scenes_of(pair))
-        assert (pair, found, stage.armed.left) == (pair, [], [])
+        assert (pair, found, stage.unmet) == (pair, [], [])

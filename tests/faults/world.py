@@ -29,7 +29,7 @@ LEASE = 18.0  # seconds: the shortest that a create of three seconds allows
 # The service reads the time before it writes it down, and machines are slow.
 CLOCKS_DIFFER = timedelta(seconds=1)
 LONGEST_READ = timedelta(seconds=4)  # READ_TIMEOUT and a little
-CAP = 12  # slots of our account; HeyGen would take many more
+CAP = 12  # slots of our account, where a harness wants no fewer; HeyGen would take many more
 LOOK_EVERY = 0.4  # seconds between two looks at what is still to be done
 LONGEST_STEP = 300.0  # seconds that the clocks are moved on at most, each time something is still to be done
 SETTLES_WITHIN = 300.0  # over a bad network a file may fail so often that its next tries are six hours apart
@@ -49,6 +49,7 @@ class World:
     callers: Callers
     random: Random
     folder: Path
+    cap: int
 
     async def asked(self, path: str) -> Any:
         """What the simulator's control plane answers."""
@@ -86,11 +87,15 @@ class World:
             asks=self.callers.asks,
             webhooks=self.callers.webhooks(self.receiver),
             secrets=self.callers.secrets,
-            peak=(await self.asked("/stats"))["peak_in_flight"],
-            cap=CAP,
+            peak=await self.peak(),
+            cap=self.cap,
             clocks_differ=CLOCKS_DIFFER,
             longest_read=LONGEST_READ,
         )
+
+    async def peak(self) -> int:
+        """How many jobs HeyGen had at once at the most."""
+        return int((await self.asked("/stats"))["peak_in_flight"])
 
     def log(self, broken: list[str]) -> str:
         """The end of what the services said, where that is of interest."""
@@ -111,6 +116,8 @@ async def world(
     *,
     between: Before | None = None,
     before_receiver: Before | None = None,
+    cap: int = CAP,
+    render_seconds: float = 0.2,
     **settings: str,
 ) -> AsyncIterator[World]:
     """Neighbours for a service on SQLite or, with `server_url`, on a database of its own of that PostgreSQL.
@@ -123,7 +130,7 @@ async def world(
         if server_url is not None:
             url = await stack.enter_async_context(new_database(server_url))
         simulator = await stack.enter_async_context(
-            simulate(folder, "--render-seconds", "0.2", "--concurrency", "100")
+            simulate(folder, "--render-seconds", str(render_seconds), "--concurrency", "100")
         )
         heygen = simulator.url if between is None else await stack.enter_async_context(between(simulator.url))
         receiver = await stack.enter_async_context(receiving())
@@ -136,7 +143,7 @@ async def world(
             "SECRET_KEYS": "used in tests alone and nowhere else",
             "HEYGEN_API_KEY": "any",
             "HEYGEN_BASE_URL": heygen,
-            "HEYGEN_CONCURRENCY": str(CAP),
+            "HEYGEN_CONCURRENCY": str(cap),
             "ALLOW_PRIVATE_DESTINATIONS": "true",
             "RATE_LIMIT_CREATES": "1000000",
             "RATE_LIMIT_READS": "1000000",
@@ -159,7 +166,7 @@ async def world(
 
         callers = Callers(api, tenant_id, Secret(hook, secret), random, now)
         stack.push_async_callback(callers.give_up)
-        made = World(simulator, services, receiver, database, callers, random, folder)
+        made = World(simulator, services, receiver, database, callers, random, folder, cap)
         await made.told("PUT", "/timeline", {"look_seconds": 0.2})
         yield made
 

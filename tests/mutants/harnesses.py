@@ -1,7 +1,7 @@
 """What the harnesses of `make chaos` have to see: guards taken out, the words that run one, and what it must report.
 
 Each is a fault of the kind that its harness is about: nothing shows it but processes that die, answers that are lost, a
-database that ends, two databases, a second crash.
+database that ends, more work than slots, two databases, a second crash.
 """
 
 from dataclasses import dataclass
@@ -73,6 +73,12 @@ BLINDFOLDS = (
         ("databases", "--count", "3", "--on", "postgresql"),
         "lost jobs",
         SEEDS,
+    ),
+    Blindfold(
+        "the account's cap is passed",
+        (("app/governor.py", "if sum(held.values()) >= account.limit_now:", "if False:"),),
+        ("replicas", "--minutes", "0.3"),
+        "caps passed",
     ),
     Blindfold(
         "SQLite knows capitals of English alone",
