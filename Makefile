@@ -37,8 +37,9 @@ check: $(READY) ## Check format, lint, types, dependencies and the Dockerfile
 
 # `loadgroup` keeps tests that share something expensive on one process. Tests wait as much as they compute: four processes
 # keep two cores busy, and more would only start more PostgreSQLs.
+# Each time another half of the mutants: `make chaos` tries them all.
 test: check ## Check, then run every test, on both databases, in random order
-	$(BIN)/pytest -n 4 --dist loadgroup
+	MUTANTS=half $(BIN)/pytest -n 4 --dist loadgroup
 
 chaos: $(READY) ## Break everything that can break, for twenty minutes; FULL=1 for a night
 	@$(BIN)/python -W ignore -m tests.faults chaos

@@ -138,6 +138,10 @@ def inline() -> bool:
     return True
 
 
+threaded = pytest.mark.parametrize("inline", [False], ids=["threaded"])
+"""Of a test whose callers have to overlap: inline, who comes first is often done before the next one has begun."""
+
+
 @pytest.fixture
 async def database(database_url: str, inline: bool) -> AsyncIterator[Database]:
     """The tables, empty."""

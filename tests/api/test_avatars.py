@@ -21,6 +21,7 @@ from app.tenancy import Caller
 from tests.api.callers import at_heygen, caller, error_of
 from tests.api.photos import PhotoServer, photo_server, picture, upload, uploaded
 from tests.clocks import ManualClock
+from tests.conftest import threaded
 from tests.services import TLS, run_worker
 
 
@@ -216,6 +217,7 @@ async def test_a_look_that_failed_is_not_answered_again(
     assert again["status"] == "processing"
 
 
+@threaded
 async def test_simultaneous_equal_creates_are_one_look(api: httpx.AsyncClient, served: Context) -> None:
     looks = await asyncio.gather(*(created(api, inline(picture())) for _ in range(6)))
     assert len({look["id"] for look in looks}) == 1
@@ -237,6 +239,7 @@ async def test_an_idempotency_key_replays_the_very_answer(
     assert error_of(other) == (422, "idempotency_key_reused", "Idempotency-Key")
 
 
+@threaded
 async def test_simultaneous_creates_under_one_key_are_one_look(
     api: httpx.AsyncClient, served: Context
 ) -> None:

@@ -23,6 +23,7 @@ from app.worker import poll
 from tests.api.callback_bodies import BODIES, event
 from tests.api.callers import LOOK, VOICE
 from tests.clocks import ManualClock
+from tests.conftest import threaded
 from tests.factories import queue_job
 from tests.services import TLS, run_worker, serving
 
@@ -125,6 +126,7 @@ async def test_what_came_is_kept_once_with_a_counter(
     assert (row.event_type, row.heygen_id) == ("avatar_video.success", "v1")
 
 
+@threaded
 async def test_simultaneous_repeats_are_all_counted(
     heygen: httpx.AsyncClient, served: Context, processing: Job, path: Path
 ) -> None:

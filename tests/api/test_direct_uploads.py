@@ -16,6 +16,7 @@ from app.models import Account
 from tests.api.callers import VIDEO, VOICE, caller, error_of, read_video, render
 from tests.api.photos import picture, uploaded
 from tests.clocks import ManualClock
+from tests.conftest import threaded
 from tests.services import TLS
 from tests.statements import recording
 
@@ -255,6 +256,7 @@ async def test_what_is_not_complete_makes_no_video_and_no_look(
     assert error_of(await send(told)) == (404, "asset_not_found", None)
 
 
+@threaded
 async def test_a_key_promises_one_id(api: httpx.AsyncClient) -> None:
     headers = {"Idempotency-Key": "once"}
     answers = await asyncio.gather(*(api.post(PATH, json=FILE, headers=headers) for _ in range(10)))

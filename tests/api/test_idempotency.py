@@ -14,6 +14,7 @@ from app.secrets import Secrets
 from app.simulator.app import Simulator
 from tests.api.callers import LOOK, PORTRAIT, VIDEO, VOICE, caller, creates_at, error_of
 from tests.clocks import ManualClock
+from tests.conftest import threaded
 from tests.services import run_worker
 
 KEY = {"Idempotency-Key": "order-7:greeting_1.0"}
@@ -28,6 +29,7 @@ async def create(api: httpx.AsyncClient, **changes: Any) -> httpx.Response:
     return await api.post("/v3/videos", json=VIDEO | changes, headers=KEY)
 
 
+@threaded
 async def test_fifty_simultaneous_equal_requests_make_one_video_and_get_equal_answers(
     api: httpx.AsyncClient, served: Context, simulator: Simulator
 ) -> None:

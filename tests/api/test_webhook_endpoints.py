@@ -13,6 +13,7 @@ from app.context import Context, Terms
 from app.models import Account
 from tests.api.callers import VIDEO, caller, create_video, error_of
 from tests.clocks import ManualClock
+from tests.conftest import threaded
 from tests.services import serving
 
 ENDPOINTS = "/v3/webhooks/endpoints"
@@ -143,6 +144,7 @@ async def test_a_change_of_nothing_is_told_what_may_be_changed(api: httpx.AsyncC
         assert answer.json()["error"]["message"] == message
 
 
+@threaded
 async def test_a_create_and_a_rotation_happen_once_for_each_key(api: httpx.AsyncClient) -> None:
     key = {"Idempotency-Key": "once"}
     first, again = await asyncio.gather(
