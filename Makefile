@@ -37,7 +37,7 @@ check: $(READY) ## Check format, lint, types, dependencies and the Dockerfile
 
 # `loadgroup` keeps tests that share something expensive on one process. Tests wait as much as they compute: four processes
 # keep two cores busy, and more would only start more PostgreSQLs.
-# Each time another half of the mutants: `make chaos` tries them all.
+# One half of the mutants or the other, as the seed falls: `make chaos` tries them all.
 test: check ## Check, then run every test, on both databases, in random order
 	MUTANTS=half $(BIN)/pytest -n 4 --dist loadgroup
 

@@ -56,9 +56,8 @@ async def plans(database: Database, statement: Statement) -> list[str]:
             general = await connection.exec_driver_sql(f"EXPLAIN EXECUTE examined{values}")
             await connection.execute(text("DEALLOCATE examined"))
         except BaseException:
-            await (
-                connection.invalidate()
-            )  # what is prepared outlives a transaction, and the connection this test
+            # What is prepared outlives a transaction, and the connection this test.
+            await connection.invalidate()
             raise
         return [str(row[0]).strip() for row in (*special, *general)]
 
